@@ -1,0 +1,1 @@
+"""What Copier alone cannot do for the template: catalogue, matrix, previews, and a wizard."""

@@ -1,0 +1,1 @@
+"""Cross-cutting concerns: what every slice relies on and none of them knows."""

@@ -1,0 +1,103 @@
+"""What the HTTP side of every framework shares: its settings, its problems and its limits."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, Field, HttpUrl, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from app.chassis.asgi import Scope, header
+from app.chassis.conditional import etag, not_modified
+from app.chassis.listing.pages import PageLinks
+from app.chassis.settings import CommaSeparated, Duration, Settings
+
+
+JSON = "application/json"
+
+
+class ServerSettings(Settings):
+    """Where the server listens and whom it believes."""
+
+    host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside or not at all
+    port: int = Field(8000, ge=0, le=65535)
+    workers: int = Field(1, ge=1, le=64)
+    public_url: HttpUrl | None = None
+    allowed_hosts: CommaSeparated = ("localhost", "127.0.0.1", "[::1]")
+    trusted_proxies: CommaSeparated = ()
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _lower_case(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(host.lower() for host in hosts)
+
+    @property
+    def base_url(self) -> str:
+        """The service's own address, without a trailing slash."""
+        return str(self.public_url or f"http://localhost:{self.port}").rstrip("/")
+
+
+class HttpSettings(Settings):
+    """Limits and habits of the HTTP side."""
+
+    model_config = SettingsConfigDict(env_prefix="HTTP_")
+
+    max_body_bytes: int = Field(1_048_576, ge=1024)
+    max_header_bytes: int = Field(16_384, ge=1024)
+    body_timeout: Duration = timedelta(seconds=10)
+    keep_alive_timeout: Duration = timedelta(seconds=65)
+    max_concurrent_requests: int = Field(1000, ge=1)
+    compress_from_bytes: int = Field(1024, ge=0)
+    validation_status: Literal[400, 422] = 422
+    drain_delay: Duration = timedelta(seconds=5)
+    shutdown_grace: Duration = timedelta(seconds=20)
+    cors_origins: CommaSeparated = ()
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A response, ready for whichever framework sends it."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """The headers as ASGI wants them."""
+        return [(key.lower().encode(), value.encode()) for key, value in self.headers.items()]
+
+
+def render_resource(
+    view: BaseModel,
+    version: int,
+    *,
+    location: str | None = None,
+    if_none_match: str | None = None,
+) -> Rendered:
+    """Answer with one resource and its entity tag: 201 with a location, 304 where it is known."""
+    headers = {"etag": etag(version)}
+    if not_modified(if_none_match, version):
+        return Rendered(304, headers, b"")
+    if location is not None:
+        headers["location"] = location
+    headers["content-type"] = JSON
+    return Rendered(201 if location else 200, headers, view.model_dump_json().encode())
+
+
+def render_page(page: BaseModel, fields: frozenset[str] | None = None) -> Rendered:
+    """Answer with a page of a list, its items cut down to `fields`."""
+    include: dict[str, Any] | None = None
+    if fields is not None:
+        include = {**dict.fromkeys(type(page).model_fields, True), "items": {"__all__": fields}}
+    body = page.model_dump_json(exclude_none=True, include=include).encode()
+    return Rendered(200, {"content-type": JSON}, body)
+
+
+def page_links(scope: Scope, server: ServerSettings) -> PageLinks:
+    """Links to the neighbours of the page that was asked for, on the host that was asked."""
+    host = header(scope, b"host") or ""
+    base = server.base_url if server.public_url else f"{scope['scheme']}://{host}"
+    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    return PageLinks(base + scope["app.path"], query)

@@ -1,0 +1,1 @@
+"""Lists: filtering, sorting, field selection and both kinds of pagination."""

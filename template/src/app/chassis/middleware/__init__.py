@@ -1,0 +1,1 @@
+"""Pure ASGI middleware: the HTTP patterns that are the same for every framework."""

@@ -1,0 +1,80 @@
+"""Compression of responses, with a different entity tag for each variant (RFC 9110, 8.8.3)."""
+
+import zlib
+
+from app.chassis.asgi import ASGIApp, Header, Message, Receive, Scope, Send, add_vary, header
+
+COMPRESSIBLE = (b"application/json", b"application/problem+json", b"application/vnd.", b"text/")
+VARIANT_SUFFIX = "-gzip"
+
+
+class Compression:
+    """Compresses bodies above `minimum` bytes with gzip where the client accepts it.
+
+    Only whole bodies are compressed; what is streamed passes as it is.
+    """
+
+    def __init__(self, app: ASGIApp, minimum: int) -> None:
+        self.app = app
+        self.minimum = minimum
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        accepted = accepts_gzip(header(scope, b"accept-encoding") or "")
+        start: Message | None = None
+
+        async def sending(message: Message) -> None:
+            nonlocal start
+            if message["type"] == "http.response.start":
+                start = message
+                return
+            if start is not None:
+                if self._applies(start, message):
+                    _compress(start, message, accepted=accepted)
+                opening, start = start, None
+                await send(opening)
+            await send(message)
+
+        await self.app(scope, receive, sending)
+
+    def _applies(self, start: Message, body: Message) -> bool:
+        if body.get("more_body", False) or len(body.get("body", b"")) < self.minimum:
+            return False
+        headers: dict[bytes, bytes] = {key.lower(): value for key, value in start["headers"]}
+        return b"content-encoding" not in headers and headers.get(
+            b"content-type", b""
+        ).startswith(COMPRESSIBLE)
+
+
+def accepts_gzip(accept_encoding: str) -> bool:
+    """Whether gzip is among the client's codings with a weight above zero (RFC 9110, 12.5.3)."""
+    weights: dict[str, str] = {}
+    for item in accept_encoding.lower().split(","):
+        coding, *parameters = (part.strip() for part in item.split(";"))
+        weights[coding] = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+    weight = weights.get("gzip", weights.get("*", "0"))
+    try:
+        return float(weight) > 0
+    except ValueError:
+        return False
+
+
+def _compress(start: Message, message: Message, *, accepted: bool) -> None:
+    headers: list[Header] = [(key.lower(), value) for key, value in start["headers"]]
+    add_vary(headers, b"Accept-Encoding")
+    if accepted:
+        compressor = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with a gzip header
+        message["body"] = compressor.compress(message["body"]) + compressor.flush()
+        headers = [_variant(item) for item in headers if item[0] != b"content-length"]
+        headers.append((b"content-encoding", b"gzip"))
+        headers.append((b"content-length", str(len(message["body"])).encode()))
+    start["headers"] = headers
+
+
+def _variant(item: Header) -> Header:
+    key, value = item
+    if key == b"etag" and value.endswith(b'"'):
+        return key, value[:-1] + VARIANT_SUFFIX.encode() + b'"'
+    return item

@@ -1,0 +1,37 @@
+"""Refuses requests for hosts that are not this service's (`ALLOWED_HOSTS`)."""
+
+from app.chassis.asgi import ASGIApp, Receive, Scope, Send, header_values
+from app.chassis.errors import BadRequest
+
+EXEMPT = "/health/"
+
+
+class AllowedHosts:
+    """Checks `Host`, so that no link and no cache key is ever made from a forged one.
+
+    Probes are exempt: an orchestrator calls them by the instance's own address.
+    """
+
+    def __init__(self, app: ASGIApp, allowed: tuple[str, ...]) -> None:
+        self.app = app
+        self.any = "*" in allowed
+        self.exact = frozenset(allowed)
+        self.suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not scope["path"].startswith(EXEMPT):
+            self._check(header_values(scope, b"host"))
+        await self.app(scope, receive, send)
+
+    def _check(self, given: list[bytes]) -> None:
+        if len(given) != 1:
+            raise BadRequest("Send exactly one Host header.")
+        host = _without_port(given[0].decode("latin-1").lower())
+        if not (self.any or host in self.exact or host.endswith(self.suffixes or ("\0",))):
+            raise BadRequest("This host is not served here.")
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]

@@ -1,0 +1,107 @@
+"""What the components of `bootstrap.py` put together: a process of this service, not yet started."""
+
+from collections.abc import AsyncGenerator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar, cast
+
+from pydantic import ValidationError
+
+from app.chassis.asgi import ASGIApp
+from app.chassis.health import HealthChecks
+from app.chassis.settings import ConfigurationError, CoreSettings, Settings
+
+T = TypeVar("T")
+S = TypeVar("S", bound=Settings)
+
+Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
+Middleware = Callable[[ASGIApp], ASGIApp]
+
+
+class NotProvided(LookupError):
+    """A component asked for something that no earlier component of the list provides."""
+
+
+class Service:
+    """The registry that each `add_*` function of `bootstrap.py` adds its component to."""
+
+    def __init__(self) -> None:
+        self.checks = HealthChecks()
+        self.forms: set[str] = set()
+        self.middleware: list[Middleware] = []
+        self.settings: list[Settings] = []
+        self._provided: dict[type, object] = {}
+        self._lifespans: list[Lifespan] = []
+        self.provide(self.checks)
+
+    def load(self, kind: type[S]) -> S:
+        """Read a component's settings from the environment.
+
+        Raises:
+            ConfigurationError: naming each variable that cannot be used.
+        """
+        try:
+            settings = kind()
+        except ValidationError as error:
+            raise ConfigurationError.of(kind, error) from None
+        self.settings.append(settings)
+        self.provide(settings)
+        return settings
+
+    def provide(self, value: object, kind: type | None = None) -> None:
+        """Offer `value` to later components and to the HTTP routes, under its type or `kind`."""
+        self._provided[kind or type(value)] = value
+
+    def get(self, kind: type[T]) -> T:
+        """Return what was provided under `kind`.
+
+        Raises:
+            NotProvided: nothing was.
+        """
+        try:
+            return cast("T", self._provided[kind])
+        except KeyError:
+            raise NotProvided(kind.__qualname__) from None
+
+    def add_lifespan(self, lifespan: Lifespan) -> None:
+        """Enter `lifespan` at start-up, in the order of the list, and leave it in reverse."""
+        self._lifespans.append(lifespan)
+
+    def add_middleware(self, middleware: Middleware) -> None:
+        """Wrap the HTTP application; what is added first sees a request first."""
+        self.middleware.append(middleware)
+
+    @property
+    def core(self) -> CoreSettings:
+        """The service's own name, environment and log level."""
+        return self.get(CoreSettings)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncGenerator["Service"]:
+        """Start every component and stop them in reverse order."""
+        async with AsyncExitStack() as stack:
+            for lifespan in self._lifespans:
+                await stack.enter_async_context(lifespan())
+            self.checks.started = True
+            yield self
+
+
+def assemble(components: Iterable[Callable[[Service], None]]) -> Service:
+    """Let each component add itself.
+
+    Raises:
+        ConfigurationError: with every bad variable of every component, not just the first.
+    """
+    service = Service()
+    errors: list[ConfigurationError] = []
+    for add in components:
+        try:
+            add(service)
+        except ConfigurationError as error:
+            errors.append(error)
+        except NotProvided:
+            # Most likely the missing one could not be configured, and that is reported below.
+            if not errors:
+                raise
+    if errors:
+        raise ConfigurationError.merged(errors)
+    return service

@@ -1,0 +1,182 @@
+"""API versions: by path (`/v1/orders`), by media type (`/orders`), and how one is retired."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+import structlog
+
+from app import about
+from app.chassis.asgi import (
+    ASGIApp,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    add_vary,
+    header,
+    with_headers,
+)
+from app.chassis.errors import PROBLEM_MEDIA_TYPE, Gone, NotAcceptable
+
+VERSIONS = (1,)
+CURRENT = VERSIONS[-1]
+VENDOR_TYPE = f"application/vnd.{about.SLUG}+json"
+
+_VERSIONED = re.compile(r"/v[0-9]+(/|$)")
+_UNVERSIONED = ("/health", "/metrics", "/openapi.json", "/docs", "/problems", "/.well-known")
+_PRODUCED = frozenset({"application/json", PROBLEM_MEDIA_TYPE, "application/*", "*/*"})
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """What one media range of `Accept` asks for."""
+
+    media_type: str
+    version: str | None
+    weight: float
+
+
+class ContentNegotiation:
+    """Serves `/orders` as the version that `Accept` names, and refuses what cannot be produced."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path: str = scope["path"]
+        if scope["type"] != "http" or path == "/" or path.startswith(_UNVERSIONED):
+            await self.app(scope, receive, send)
+            return
+        accept = header(scope, b"accept")
+        if _VERSIONED.match(path):
+            if accept not in (None, "*/*", "application/json"):
+                _choose(accept)
+            await self.app(scope, receive, send)
+            return
+        version, vendor = _choose(accept)
+        scope["path"] = f"/v{version}{path}"
+        scope["raw_path"] = scope["path"].encode()
+        await self.app(scope, receive, _negotiated(send, version if vendor else None))
+
+
+def parse_accept(text: str) -> list[Accepted]:
+    """Read `Accept`, heaviest first; ranges that are not well-formed are passed over."""
+    ranges: list[Accepted] = []
+    for item in text.lower().split(","):
+        media_type, *parameters = (part.strip() for part in item.split(";"))
+        named = dict(part.split("=", 1) for part in parameters if "=" in part)
+        try:
+            weight = float(named.get("q", "1"))
+        except ValueError:
+            continue
+        if weight > 0:
+            ranges.append(Accepted(media_type, named.get("version"), weight))
+    return sorted(ranges, key=lambda accepted: -accepted.weight)
+
+
+def _choose(accept: str | None) -> tuple[int, bool]:
+    """The version to serve, and whether the vendor's own media type was asked for."""
+    if accept is None or not accept.strip():
+        return CURRENT, False
+    for accepted in parse_accept(accept):
+        if accepted.media_type == VENDOR_TYPE:
+            if accepted.version is None:
+                return CURRENT, True
+            if accepted.version in map(str, VERSIONS):
+                return int(accepted.version), True
+        elif accepted.media_type in _PRODUCED:
+            return CURRENT, False
+    known = ", ".join(f"{VENDOR_TYPE};version={version}" for version in VERSIONS)
+    raise NotAcceptable(f"This service produces application/json and {known}.")
+
+
+def _negotiated(send: Send, version: int | None) -> Send:
+    """Say that the answer depends on `Accept`, and which version it is."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers: list[Header] = list(message["headers"])
+            add_vary(headers, b"Accept")
+            if version is not None:
+                headers = [_vendor(item, version) for item in headers]
+            message["headers"] = headers
+        await send(message)
+
+    return sending
+
+
+def _vendor(item: Header, version: int) -> Header:
+    key, value = item
+    if key.lower() == b"content-type" and value.startswith(b"application/json"):
+        return key, f"{VENDOR_TYPE};version={version}".encode()
+    return item
+
+
+@dataclass(frozen=True)
+class Deprecation:
+    """The plan to retire one route: from when it is deprecated, and when it stops (RFC 9745, 8594).
+
+    `path` is the route's template (`/v1/orders/{order_id}`), `successor` the path that replaces it.
+    """
+
+    method: str
+    path: str
+    since: datetime
+    sunset: datetime
+    successor: str
+    documentation: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.sunset < self.since:
+            raise ValueError(f"{self.method} {self.path}: the sunset is before the deprecation")
+
+    @property
+    def pattern(self) -> re.Pattern[str]:
+        """Matches the paths of this route."""
+        return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(self.path)))
+
+    def headers(self) -> list[Header]:
+        """What every response of the route carries."""
+        link = f'<{self.successor}>; rel="successor-version"'
+        if self.documentation:
+            link += f', <{self.documentation}>; rel="deprecation"'
+        return [
+            (b"deprecation", f"@{int(self.since.timestamp())}".encode()),
+            (b"sunset", format_datetime(self.sunset.astimezone(UTC), usegmt=True).encode()),
+            (b"link", link.encode()),
+        ]
+
+
+class Deprecations:
+    """Announces deprecated routes, counts their use in the log, and retires them at their sunset."""
+
+    def __init__(self, app: ASGIApp, planned: Iterable[Deprecation]) -> None:
+        self.app = app
+        self._planned = [(item.method, item.pattern, item) for item in planned]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        plan = self._plan(scope) if scope["type"] == "http" and self._planned else None
+        if plan is None:
+            await self.app(scope, receive, send)
+            return
+        log.info("deprecated_route_used", method=plan.method, route=plan.path)
+        if datetime.now(UTC) >= plan.sunset:
+            raise Gone(
+                f"This route was retired; use {plan.successor}.",
+                headers={key.decode(): value.decode() for key, value in plan.headers()},
+                successor=plan.successor,
+            )
+        await self.app(scope, receive, with_headers(send, plan.headers()))
+
+    def _plan(self, scope: Scope) -> Deprecation | None:
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        for planned_method, pattern, plan in self._planned:
+            if planned_method == method and pattern.fullmatch(scope["path"]):
+                return plan
+        return None

@@ -1,0 +1,1 @@
+"""FastAPI adapter: the only package that imports the web framework."""

@@ -1,0 +1,50 @@
+"""Maps what FastAPI and Starlette raise to the service's problems."""
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
+
+from app.chassis.errors import BadRequest, Problem, ValidationFailed, problem_for_status, violations
+from app.chassis.problems import ProblemRenderer
+from app.http.dependencies import as_response, service_of
+
+
+def add_problem_handlers(api: FastAPI) -> None:
+    """Answer every failure with `application/problem+json`."""
+    api.add_exception_handler(RequestValidationError, _invalid)
+    api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(Problem, _respond)
+    api.add_exception_handler(Exception, _respond)
+
+
+async def _respond(request: Request, error: Exception) -> Response:
+    renderer = service_of(request).get(ProblemRenderer)
+    return as_response(renderer.render(error, request.scope))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - as registered
+    if any(entry["type"] == "json_invalid" for entry in error.errors()):
+        return await _respond(request, BadRequest("The body is not valid JSON."))
+    failed = ValidationFailed(
+        "The request breaks the rules listed in errors.", errors=violations(error.errors())
+    )
+    return await _respond(request, failed)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - as registered
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
+    detail = None if error.status_code in (404, 405) else error.detail
+    return await _respond(request, problem_for_status(error.status_code, detail, headers))
+
+
+def _allowed_methods(request: Request) -> set[str]:
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+            methods |= route.methods or set()
+    return methods | ({"HEAD"} if "GET" in methods else set())

@@ -1,0 +1,73 @@
+"""Routes of the customers slice."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from app.chassis.http import render_page, render_resource
+from app.chassis.listing.pages import OffsetPage, OffsetQuery, wants_count
+from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
+from app.customers.service import Customers
+from app.http.dependencies import IfMatch, IfNoneMatch, Links, Prefer, as_response, provided
+
+router = APIRouter(prefix="/v1/customers", tags=["customers"])
+UseCustomers = Annotated[Customers, Depends(provided(Customers))]
+
+
+@router.post("", status_code=201, response_model=CustomerView)
+async def create_customer(body: CustomerBody, customers: UseCustomers) -> Response:
+    """Register a customer."""
+    customer = await customers.register(body)
+    location = f"/v1/customers/{customer.id}"
+    return as_response(render_resource(customer.view, customer.version, location=location))
+
+
+@router.get("", response_model=OffsetPage[CustomerView])
+async def list_customers(
+    query: Annotated[OffsetQuery, Query()],
+    links: Links,
+    customers: UseCustomers,
+    prefer: Prefer = None,
+) -> Response:
+    """List customers, oldest first."""
+    page = await customers.page(query, links, count=wants_count(prefer))
+    return as_response(render_page(page))
+
+
+@router.get("/{customer_id}", response_model=CustomerView)
+async def get_customer(
+    customer_id: UUID, customers: UseCustomers, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Look a customer up."""
+    customer = await customers.get(customer_id)
+    return as_response(
+        render_resource(customer.view, customer.version, if_none_match=if_none_match)
+    )
+
+
+@router.put("/{customer_id}", response_model=CustomerView)
+async def replace_customer(
+    customer_id: UUID, body: CustomerBody, if_match: IfMatch, customers: UseCustomers
+) -> Response:
+    """Replace a customer."""
+    customer = await customers.replace(customer_id, body, if_match)
+    return as_response(render_resource(customer.view, customer.version))
+
+
+@router.patch("/{customer_id}", response_model=CustomerView)
+async def change_customer(
+    customer_id: UUID, body: CustomerPatch, if_match: IfMatch, customers: UseCustomers
+) -> Response:
+    """Change some of a customer's fields."""
+    customer = await customers.change(customer_id, body, if_match)
+    return as_response(render_resource(customer.view, customer.version))
+
+
+@router.delete("/{customer_id}", status_code=204)
+async def delete_customer(
+    customer_id: UUID, if_match: IfMatch, customers: UseCustomers
+) -> Response:
+    """Delete a customer who has no orders."""
+    await customers.delete(customer_id, if_match)
+    return Response(status_code=204)

@@ -1,0 +1,78 @@
+"""Routes of the orders slice."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Response
+
+from app.chassis.http import render_page, render_resource
+from app.chassis.listing.fields import parse_fields
+from app.chassis.listing.pages import CursorPage
+from app.http.dependencies import IfMatch, IfNoneMatch, Links, as_response, provided
+from app.orders.batch import OrderBatches
+from app.orders.schemas import (
+    BatchResults,
+    OrderPatch,
+    OrderQuery,
+    OrderView,
+    PlaceOrder,
+    PlaceOrders,
+)
+from app.orders.service import Orders
+
+router = APIRouter(prefix="/v1/orders", tags=["orders"])
+batches = APIRouter(prefix="/v1/order-batches", tags=["orders"])
+UseOrders = Annotated[Orders, Depends(provided(Orders))]
+UseBatches = Annotated[OrderBatches, Depends(provided(OrderBatches))]
+
+
+@router.post("", status_code=201, response_model=OrderView)
+async def place_order(body: PlaceOrder, orders: UseOrders) -> Response:
+    """Place an order."""
+    order = await orders.place(body)
+    return as_response(
+        render_resource(order.view, order.version, location=f"/v1/orders/{order.id}")
+    )
+
+
+@router.get("", response_model=CursorPage[OrderView])
+async def list_orders(
+    query: Annotated[OrderQuery, Query()], links: Links, orders: UseOrders
+) -> Response:
+    """List orders."""
+    fields = parse_fields(query.fields, OrderView)
+    return as_response(render_page(await orders.page(query, links), fields))
+
+
+@router.get("/{order_id}", response_model=OrderView)
+async def get_order(
+    order_id: UUID, orders: UseOrders, if_none_match: IfNoneMatch = None
+) -> Response:
+    """Look an order up."""
+    order = await orders.get(order_id)
+    return as_response(render_resource(order.view, order.version, if_none_match=if_none_match))
+
+
+@router.patch("/{order_id}", response_model=OrderView)
+async def change_order(
+    order_id: UUID, body: OrderPatch, if_match: IfMatch, orders: UseOrders
+) -> Response:
+    """Confirm, cancel or reject an order."""
+    order = await orders.change_status(order_id, body.status, if_match)
+    return as_response(render_resource(order.view, order.version))
+
+
+@router.delete("/{order_id}", status_code=204)
+async def delete_order(order_id: UUID, if_match: IfMatch, orders: UseOrders) -> Response:
+    """Delete an order."""
+    await orders.delete(order_id, if_match)
+    return Response(status_code=204)
+
+
+@batches.post("", status_code=207, response_model=BatchResults)
+async def place_orders(body: PlaceOrders, orders: UseBatches) -> Response:
+    """Place up to 100 orders, each on its own."""
+    results = await orders.place(body.orders)
+    return Response(
+        results.model_dump_json(exclude_none=True), 207, media_type="application/json"
+    )

@@ -1,0 +1,122 @@
+"""What clients send and receive about orders."""
+
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.chassis.listing.pages import DEFAULT_LIMIT, Limit
+from app.chassis.text import Code
+from app.orders.status import OrderStatus
+
+MAXIMUM_ITEMS = 100
+MAXIMUM_BATCH = 100
+
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Amount = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+
+
+def _with_time_zone(value: datetime) -> datetime:
+    """Times without a zone are UTC."""
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+Timestamp = Annotated[datetime, AfterValidator(_with_time_zone)]
+
+
+class ItemBody(BaseModel):
+    """One line of an order."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    sku: Code
+    quantity: int = Field(ge=1, le=1000)
+    unit_price: Amount
+
+
+class PlaceOrder(BaseModel):
+    """An order as a client places one; its status, total and times are the service's to set."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer_id: UUID
+    currency: Currency
+    items: list[ItemBody] = Field(min_length=1, max_length=MAXIMUM_ITEMS)
+
+
+class PlaceOrders(BaseModel):
+    """Up to 100 orders; each is placed, or refused, on its own."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    orders: list[dict[str, Any]] = Field(
+        min_length=1,
+        max_length=MAXIMUM_BATCH,
+        json_schema_extra={"items": {"type": "object", "description": "A `PlaceOrder`."}},
+    )
+
+
+class OrderPatch(BaseModel):
+    """A merge patch (RFC 7396) of the one thing about an order that clients may change."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: OrderStatus
+
+
+class OrderQuery(BaseModel):
+    """Which orders, in which order, and how much of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: OrderStatus | None = None
+    customer_id: UUID | None = None
+    created_after: Timestamp | None = None
+    created_before: Timestamp | None = None
+    sort: str | None = Field(None, description="`created_at`, `total_amount`; each with + or -.")
+    fields: str | None = Field(None, description="Fields of the items to return, by comma.")
+    cursor: str | None = None
+    limit: Limit = DEFAULT_LIMIT
+
+
+class ItemView(BaseModel):
+    """One line of an order as a client sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    sku: str
+    quantity: int
+    unit_price: Decimal
+
+
+class OrderView(BaseModel):
+    """An order as a client sees it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    customer_id: UUID
+    status: OrderStatus
+    currency: str
+    total_amount: Decimal
+    items: list[ItemView]
+    created_at: datetime
+    updated_at: datetime
+
+
+class BatchResult(BaseModel):
+    """What became of one order of a batch; `id` and `order` where it was placed, else `problem`."""
+
+    index: int
+    status: int
+    id: UUID | None = None
+    order: OrderView | None = None
+    problem: dict[str, Any] | None = None
+
+
+class BatchResults(BaseModel):
+    """One result for each order of a batch, in the order in which they were sent."""
+
+    items: list[BatchResult]

@@ -1,0 +1,187 @@
+"""The connection pool, and the sessions that use cases work in."""
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
+from pydantic_settings import SettingsConfigDict
+from sqlalchemy import URL, make_url, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from app.chassis.database.failures import translated
+from app.chassis.service import Service
+from app.chassis.settings import Duration, Settings
+
+AfterCommit = Callable[[], Awaitable[None] | None]
+
+
+class DatabaseSettings(Settings):
+    """Where the database is, and how many connections for how long."""
+
+    model_config = SettingsConfigDict(env_prefix="DATABASE_")
+
+    url: SecretStr
+    pool_size: int = Field(10, ge=1, le=200)
+    pool_overflow: int = Field(5, ge=0, le=200)
+    pool_timeout: Duration = timedelta(seconds=2)
+    pool_recycle: Duration = timedelta(hours=1)
+    connect_timeout: Duration = timedelta(seconds=2)
+    statement_timeout: Duration = timedelta(seconds=5)
+    lock_timeout: Duration = timedelta(seconds=2)
+    idle_transaction_timeout: Duration = timedelta(seconds=10)
+    transaction_attempts: int = Field(3, ge=1, le=10)
+    migration_lock_timeout: Duration = timedelta(seconds=5)
+    migration_statement_timeout: Duration = timedelta(minutes=10)
+
+    @field_validator("url")
+    @classmethod
+    def _is_postgresql(cls, url: SecretStr) -> SecretStr:
+        try:
+            TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
+        except ValidationError:
+            raise ValueError("must be like postgresql://user:password@host:5432/name") from None
+        return url
+
+    @property
+    def sqlalchemy_url(self) -> URL:
+        """The same address, with the driver that the service uses."""
+        return make_url(self.url.get_secret_value()).set(drivername="postgresql+psycopg")
+
+
+@dataclass
+class UnitOfWork:
+    """One session, and what to do once it has committed."""
+
+    session: AsyncSession
+    writes: bool
+    after_commit: list[AfterCommit] = field(default_factory=list[AfterCommit])
+
+
+class Database:
+    """The pool of connections, and the unit of work that the running task is in.
+
+    Whoever is called inside `transaction()` joins it: there is one transaction per request.
+    """
+
+    def __init__(self, engine: AsyncEngine, attempts: int) -> None:
+        self.engine = engine
+        self.attempts = attempts
+        self._reading = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self._current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether the running task is in a transaction that it may write in."""
+        work = self._current.get()
+        return work is not None and work.writes
+
+    @property
+    def session(self) -> AsyncSession:
+        """The session of the unit of work that the running task is in.
+
+        Raises:
+            RuntimeError: it is in none.
+        """
+        return self._work.session
+
+    def after_commit(self, callback: AfterCommit) -> None:
+        """Call `callback` once the transaction has committed, and never if it does not."""
+        self._work.after_commit.append(callback)
+
+    @property
+    def _work(self) -> UnitOfWork:
+        work = self._current.get()
+        if work is None:
+            raise RuntimeError("not in a unit of work: decorate the use case with @transactional")
+        return work
+
+    @asynccontextmanager
+    async def transaction(self, isolation: str | None = None) -> AsyncGenerator[AsyncSession]:
+        """Commit what the block does, or nothing of it; a block inside joins the outer one.
+
+        Raises:
+            Unavailable: the database or a free connection could not be reached.
+            Conflict: a unique or foreign key was violated.
+        """
+        work = self._current.get()
+        if work is not None and work.writes:
+            yield work.session
+            return
+        engine = self.engine.execution_options(isolation_level=isolation) if isolation else self.engine
+        async with self._unit_of_work(engine, writes=True) as work:
+            yield work.session
+            await work.session.commit()
+        for callback in work.after_commit:
+            if (pending := callback()) is not None:
+                await pending
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncGenerator[AsyncSession]:
+        """Read outside a transaction: each statement is one round trip and sees what is committed.
+
+        Inside a transaction it reads what that transaction sees.
+        """
+        if (work := self._current.get()) is not None:
+            yield work.session
+            return
+        async with self._unit_of_work(self._reading, writes=False) as work:
+            yield work.session
+
+    @asynccontextmanager
+    async def _unit_of_work(self, engine: AsyncEngine, *, writes: bool) -> AsyncGenerator[UnitOfWork]:
+        with translated():
+            async with AsyncSession(engine, expire_on_commit=False, autoflush=False) as session:
+                work = UnitOfWork(session, writes)
+                token = self._current.set(work)
+                try:
+                    yield work
+                finally:
+                    self._current.reset(token)
+
+    async def ping(self) -> None:
+        """Raise unless the database answers."""
+        async with self.engine.connect() as connection:
+            await connection.execute(text("SELECT 1"))
+
+
+def add_database(service: Service) -> None:
+    """Provide `Database`; it connects on first use, so the service starts without one."""
+    settings = service.load(DatabaseSettings)
+    engine = create_engine(settings, service.core.service_name)
+    database = Database(engine, settings.transaction_attempts)
+    service.provide(database)
+    service.checks.add("database", database.ping, hard=True)
+
+    @asynccontextmanager
+    async def disposed_at_the_end() -> AsyncGenerator[None]:
+        yield
+        await engine.dispose()
+
+    service.add_lifespan(disposed_at_the_end)
+
+
+def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
+    """Create the pool; every wait on it and on the server is bounded."""
+    timeouts = {
+        "statement_timeout": settings.statement_timeout,
+        "lock_timeout": settings.lock_timeout,
+        "idle_in_transaction_session_timeout": settings.idle_transaction_timeout,
+    }
+    options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
+    return create_async_engine(
+        settings.sqlalchemy_url,
+        pool_size=settings.pool_size,
+        max_overflow=settings.pool_overflow,
+        pool_timeout=settings.pool_timeout.total_seconds(),
+        pool_recycle=int(settings.pool_recycle.total_seconds()),
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args={
+            "application_name": application_name,
+            "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
+            "options": " ".join([*options, "-c timezone=UTC"]),
+        },
+    )

@@ -1,0 +1,48 @@
+"""Placing many orders in one request: each succeeds or fails on its own."""
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.chassis.database import Database, transactional
+from app.chassis.errors import Problem, ValidationFailed, violations
+from app.chassis.problems import ProblemRenderer
+from app.orders.schemas import BatchResult, BatchResults, PlaceOrder
+from app.orders.service import Orders
+
+
+class OrderBatches:
+    """Places a batch in one transaction with a savepoint for each order."""
+
+    def __init__(self, orders: Orders, problems: ProblemRenderer) -> None:
+        self._orders = orders
+        self._problems = problems
+
+    @property
+    def database(self) -> Database:
+        """The database of the orders."""
+        return self._orders.database
+
+    @transactional()
+    async def place(self, bodies: list[dict[str, Any]]) -> BatchResults:
+        """Place each order, and say for each what became of it."""
+        return BatchResults(items=[await self._result(i, body) for i, body in enumerate(bodies)])
+
+    async def _result(self, index: int, body: dict[str, Any]) -> BatchResult:
+        try:
+            async with self.database.session.begin_nested():
+                order = await self._orders.place(_parsed(body))
+        except Problem as problem:
+            document = self._problems.document(problem, f"/v1/order-batches#/orders/{index}")
+            return BatchResult(
+                index=index, status=self._problems.status_of(type(problem)), problem=document
+            )
+        return BatchResult(index=index, status=201, id=order.id, order=order.view)
+
+
+def _parsed(body: dict[str, Any]) -> PlaceOrder:
+    try:
+        return PlaceOrder.model_validate(body)
+    except ValidationError as error:
+        errors = violations(error.errors(include_url=False), "body")
+        raise ValidationFailed("The order breaks the rules listed in errors.", errors=errors) from None

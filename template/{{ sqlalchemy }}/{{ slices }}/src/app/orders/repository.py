@@ -1,0 +1,55 @@
+"""Queries of orders; items always come along, in one query for the whole list."""
+
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.orm import selectinload
+
+from app.chassis.database import Database
+from app.chassis.database.keyset import KeysetPage, fetch_page
+from app.chassis.listing.cursor import Cursor
+from app.chassis.listing.sorting import SortKey
+from app.orders.errors import OrderNotFound
+from app.orders.model import Order
+from app.orders.schemas import OrderQuery
+
+SORTABLE = {"created_at": Order.created_at, "total_amount": Order.total_amount}
+
+
+class OrderRepository:
+    """Finds orders in the current unit of work."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, order_id: UUID) -> Order:
+        """Look an order up; raises `OrderNotFound`."""
+        async with self._database.reading() as session:
+            order = await session.get(Order, order_id, options=[selectinload(Order.items)])
+        if order is None:
+            raise OrderNotFound
+        return order
+
+    async def page(
+        self, query: OrderQuery, sort: tuple[SortKey, ...], cursor: Cursor | None
+    ) -> KeysetPage[Order]:
+        """The orders that `query` asks for, from `cursor` on."""
+        statement = _filtered(query).options(selectinload(Order.items))
+        columns = [(SORTABLE[key.name], key.descending) for key in sort]
+        async with self._database.reading() as session:
+            return await fetch_page(
+                session, statement, columns, Order.id, cursor=cursor, limit=query.limit
+            )
+
+
+def _filtered(query: OrderQuery) -> Select[Order]:
+    statement = select(Order)
+    if query.status is not None:
+        statement = statement.where(Order.status == query.status)
+    if query.customer_id is not None:
+        statement = statement.where(Order.customer_id == query.customer_id)
+    if query.created_after is not None:
+        statement = statement.where(Order.created_at > query.created_after)
+    if query.created_before is not None:
+        statement = statement.where(Order.created_at < query.created_before)
+    return statement

@@ -1,0 +1,28 @@
+"""Where Jinja statements may stand in the template. Everywhere else: split the file."""
+
+# Lists that every pattern joins: as many blocks as there are patterns. Paths as rendered.
+LISTS = frozenset(
+    {
+        ".copier-answers.yml",
+        ".env.example",
+        ".github/workflows/ci.yml",
+        ".importlinter",
+        "Dockerfile",
+        "README.md",
+        "compose.yaml",
+        "docs/README.md",
+        "justfile",
+        "migrations/env.py",
+        "pyproject.toml",
+        "src/app/__main__.py",
+        "src/app/bootstrap.py",
+        "src/app/http/app.py",
+        "src/app/http/routes.py",
+        "tests/conftest.py",
+    }
+)
+
+# Files into which a pattern truly reaches: at most two short blocks for each pattern.
+WOVEN: frozenset[str] = frozenset()
+BLOCKS_PER_PATTERN = 2
+LINES_PER_BLOCK = 12

@@ -1,0 +1,55 @@
+"""What the tests share: the catalogue, a template outside of git, and renderings made once."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from slipway.catalogue import REPOSITORY, Answer, Catalogue, load_catalogue
+from slipway.rendering import copy_template, render
+
+Rendering = Callable[..., Path]
+
+# Git must behave the same on every machine, whatever its owner has configured.
+os.environ |= {
+    "GIT_CONFIG_GLOBAL": os.devnull,
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_AUTHOR_NAME": "Test",
+    "GIT_AUTHOR_EMAIL": "test@example.com",
+    "GIT_COMMITTER_NAME": "Test",
+    "GIT_COMMITTER_EMAIL": "test@example.com",
+}
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+@pytest.fixture(scope="session")
+def catalogue() -> Catalogue:
+    return load_catalogue()
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the template outside of git: Copier renders it without cloning."""
+    return copy_template(REPOSITORY, tmp_path_factory.mktemp("template") / "slipway")
+
+
+@pytest.fixture(scope="session")
+def rendering(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Rendering:
+    """Render answers into a folder that tests share; nobody writes to it afterwards."""
+    made: dict[str, Path] = {}
+
+    def make(answers: Mapping[str, Answer] | None = None, **more: Answer) -> Path:
+        wanted = dict(answers or {}) | more
+        key = repr(sorted(wanted.items()))
+        if key not in made:
+            made[key] = tmp_path_factory.mktemp("rendering") / "service"
+            render(template, made[key], wanted)
+        return made[key]
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def small() -> Catalogue:
+    """A template with requirements, exclusions and questions that depend on others."""
+    return load_catalogue(Path(__file__).parent / "small")
