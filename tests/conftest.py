@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from projects import publish
 from slipway.catalogue import REPOSITORY, Answer, Catalogue, load_catalogue
 from slipway.rendering import copy_template, render
 
@@ -53,3 +54,15 @@ def rendering(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Rende
 def small() -> Catalogue:
     """A template with requirements, exclusions and questions that depend on others."""
     return load_catalogue(Path(__file__).parent / "small")
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The template under git, with a version."""
+    return publish(REPOSITORY, tmp_path_factory.mktemp("published") / "slipway")
+
+
+@pytest.fixture
+def small_published(small: Catalogue, tmp_path: Path) -> Path:
+    """The small template under git, with a version; each test may publish more of them."""
+    return publish(small.root, tmp_path / "small-published")

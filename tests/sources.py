@@ -1,7 +1,7 @@
 """The template's own files, read as the rules of DESIGN read them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,17 +20,18 @@ class Source:
     """One file of the template."""
 
     path: Path
+    root: Path
 
     @property
     def layers(self) -> tuple[str, ...]:
         """The layers that must all be switched on for the file to be rendered."""
-        parts = self.path.relative_to(ROOT).parts
+        parts = self.path.relative_to(self.root).parts
         return tuple(found[1] for part in parts if (found := _LAYER.match(part)))
 
     @property
     def target(self) -> str:
         """Where the file is rendered to, as it is spelt before rendering."""
-        parts = self.path.relative_to(ROOT).parts
+        parts = self.path.relative_to(self.root).parts
         return "/".join(part for part in parts if not _LAYER.match(part)).removesuffix(SUFFIX)
 
     @property
@@ -48,15 +49,15 @@ class Source:
                 yield number, found["words"]
 
     def __str__(self) -> str:
-        return self.path.relative_to(ROOT).as_posix()
+        return self.path.relative_to(self.root).as_posix()
 
 
-def every_source() -> list[Source]:
+def every_source(root: Path = ROOT) -> list[Source]:
     """Return every file of the template, sorted."""
     return [
-        Source(path)
-        for path in sorted(ROOT.rglob("*"))
-        if path.is_file() and not _LEFTOVERS.search(path.relative_to(ROOT).as_posix())
+        Source(path, root)
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not _LEFTOVERS.search(path.relative_to(root).as_posix())
     ]
 
 
@@ -65,14 +66,15 @@ def active_layers(catalogue: Catalogue, answers: Mapping[str, Answer]) -> set[st
     jinja = Environment(autoescape=False)  # noqa: S701 - paths, not HTML
     switched: set[str] = set()
     for layer in catalogue.layers:
-        details = catalogue.settings[layer]
-        assert isinstance(details, dict)
-        if jinja.from_string(str(details["default"])).render(answers) == ".":  # pyright: ignore[reportUnknownArgumentType]
+        switch = str(catalogue.settings[layer]["default"])
+        if jinja.from_string(switch).render(answers) == ".":
             switched.add(layer)
     return switched
 
 
-def predicted(catalogue: Catalogue, answers: Mapping[str, Answer]) -> list[str]:
+def predicted(
+    catalogue: Catalogue, answers: Mapping[str, Answer], sources: Iterable[Source]
+) -> list[str]:
     """Return every path that `answers` should render; a path twice means that layers clash."""
     active = active_layers(catalogue, answers)
-    return [source.target for source in every_source() if active.issuperset(source.layers)]
+    return [source.target for source in sources if active.issuperset(source.layers)]

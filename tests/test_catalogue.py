@@ -24,11 +24,12 @@ def test_every_kind_of_question_is_understood(small: Catalogue):
 
 
 def test_a_dependent_question_knows_what_it_depends_on(small: Catalogue):
-    rollout = small.question("rollout")
+    condition = small.question("rollout").asked_with
 
-    assert rollout.asked_with == Condition("deploy", "kubernetes")
-    assert rollout.asked_with.holds({"deploy": ["kubernetes"]})
-    assert not rollout.asked_with.holds({})
+    assert condition
+    assert condition == Condition("deploy", "kubernetes")
+    assert condition.holds({"deploy": ["kubernetes"]})
+    assert not condition.holds({})
 
 
 def test_requirements_come_along_in_the_order_of_the_list(small: Catalogue):

@@ -1,12 +1,13 @@
 """Clumsy or hostile answers are refused with a reason, or rendered safely; never outside."""
 
 import ast
+import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
-from slipway.catalogue import Answer, Catalogue
+from slipway.catalogue import Answer, Catalogue, load_catalogue
 from slipway.oracle import rejected
 from slipway.rendering import RefusedAnswersError, render
 
@@ -91,15 +92,27 @@ def test_a_hidden_layer_cannot_be_led_outside(
 
 
 def test_a_slug_never_hides_a_package_of_the_service(template: Path, tmp_path: Path):
-    render(template, tmp_path / "full", {"patterns": ["auth", "outbox"]})
-    project = tomllib.loads((tmp_path / "full/pyproject.toml").read_text())
-    requirements = [*project["project"]["dependencies"], *project["dependency-groups"]["dev"]]
+    installed: set[str] = set()
+    for framework in ("fastapi", "litestar"):
+        service = tmp_path / framework
+        render(template, service, {"framework": framework, "patterns": ["auth", "outbox"]})
+        installed |= packages_of(service)
 
-    for requirement in requirements:
-        name = "".join(c if c.isalnum() or c in "-_." else " " for c in requirement).split()[0]
-        refusal = attempt(template, tmp_path / "out", {"service_slug": name.lower()})
-        assert refusal, f"{name} must be refused as a slug"
+    taken = str(load_catalogue().settings["service_slug"]["validator"])
+    assert sorted(name for name in installed if f"'{name}'" not in taken) == []
+    for name in ("fastapi", "pytest", "uv"):
+        refusal = attempt(template, tmp_path / "out", {"service_slug": name})
+        assert refusal
         assert "another" in refusal
+
+
+def packages_of(service: Path) -> set[str]:
+    """Return the names of all packages that an environment of the service gets."""
+    compile_ = ["uv", "pip", "compile", "--quiet", "--no-header", "--no-annotate", "--group", "dev"]
+    done = subprocess.run(
+        [*compile_, "pyproject.toml"], cwd=service, check=True, capture_output=True, text=True
+    )
+    return {line.partition("==")[0].partition("[")[0] for line in done.stdout.splitlines()}
 
 
 def attempt(template: Path, destination: Path, answers: dict[str, Answer]) -> str | None:

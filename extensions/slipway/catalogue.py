@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Literal, TypeAlias, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import yaml
 
@@ -90,7 +90,7 @@ class Catalogue:
     questions: tuple[Question, ...]
     patterns: tuple[Pattern, ...]
     layers: tuple[str, ...]
-    settings: Mapping[str, object] = field(repr=False)
+    settings: Mapping[str, Any] = field(repr=False)
 
     def question(self, name: str) -> Question:
         """Return the question called `name`; raise KeyError where there is none."""

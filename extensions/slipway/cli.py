@@ -192,6 +192,7 @@ def _update(options: argparse.Namespace) -> int:
 
 def _change(options: argparse.Namespace, answers: dict[str, Answer], *, to: str | None) -> int:
     """Show the forecast; write only where nothing would be lost, or the user insists."""
+    projects.read_answers(options.project)
     ahead = projects.forecast(options.project, answers, to=to)
     print(ahead)
     if options.dry_run:
@@ -208,17 +209,19 @@ def _patterns_of(project: Path) -> list[str]:
 
 
 def _matrix(options: argparse.Namespace) -> int:
-    rows = _rows(options)
+    catalogue = load_catalogue()
+    rows = list(every_row(catalogue)) if options.all else covering_rows(catalogue, options.strength)
     print(as_ci_matrix(rows) if options.json else "\n".join(row.id for row in rows))
     return OK
 
 
 def _verify(options: argparse.Namespace) -> int:
-    by_id = {row.id: row for row in every_row(load_catalogue())}
+    catalogue = load_catalogue()
+    by_id = {row.id: row for row in every_row(catalogue)}
     unknown = [name for name in options.ids if name not in by_id]
     if unknown:
         raise UsageError(f"No such combination: {unknown[0]}; see `slipway matrix --all`.")
-    rows = [by_id[name] for name in options.ids] or _rows(options)
+    rows = [by_id[name] for name in options.ids] or _rows_to_run(catalogue, options)
     failed = [row.id for row in rows if not _passes(row)]
     print(f"{len(rows) - len(failed)} of {len(rows)} combinations passed")
     return FAILED if failed else OK
@@ -226,22 +229,24 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _passes(row: Row) -> bool:
     print(row.id)
+    passed = True
     with TemporaryDirectory(prefix="slipway-verify-") as workplace:
         for step in verify(row, REPOSITORY, Path(workplace)):
             print(f"  {step}", flush=True)
             if not step.passed:
                 print(step.output)
-                return False
-    return True
+                passed = False
+    return passed
 
 
-def _rows(options: argparse.Namespace) -> list[Row]:
-    """Return the rows asked for; those that are run use only the interpreters at hand."""
-    catalogue = load_catalogue()
-    if options.all:
-        return list(every_row(catalogue))
+def _rows_to_run(catalogue: Catalogue, options: argparse.Namespace) -> list[Row]:
+    """Return the rows asked for, as far as there are interpreters to run them with."""
     offered = catalogue.question("python_version").values
-    only = {"python_version": installed_pythons(offered) or offered[:1]}
+    only = {"python_version": installed_pythons(offered)}
+    if not only["python_version"]:
+        raise UsageError(f"None of Python {', '.join(offered)} is installed.")
+    if options.all:
+        return list(every_row(catalogue, only))
     return covering_rows(catalogue, options.strength, only)
 
 

@@ -10,7 +10,7 @@ from app.chassis.database import DatabaseSettings, Model
 from app.chassis.database.migrate import migration_engine
 
 # Importing the list of components imports every table.
-assert bootstrap.COMPONENTS  # noqa: S101
+assert bootstrap.COMPONENTS
 
 
 def name_revision(

@@ -1,4 +1,4 @@
-"""Conditional requests: entity tags from row versions, and lost updates prevented (RFC 9110, 13)."""
+"""Conditional requests: entity tags from row versions, no lost updates (RFC 9110, 13)."""
 
 import re
 from dataclasses import dataclass
@@ -54,4 +54,6 @@ def precondition(if_match: str | None) -> Precondition:
 
 
 def _plain(tag: str) -> str:
-    return tag.removesuffix(VARIANT_SUFFIX + '"') + '"' if tag.endswith(f'{VARIANT_SUFFIX}"') else tag
+    return (
+        tag.removesuffix(VARIANT_SUFFIX + '"') + '"' if tag.endswith(f'{VARIANT_SUFFIX}"') else tag
+    )

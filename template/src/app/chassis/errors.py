@@ -17,14 +17,14 @@ class Violation(BaseModel):
     """One thing that is wrong with a request."""
 
     detail: str
-    pointer: str | None = Field(None, description="JSON Pointer into the body (RFC 6901).")
-    parameter: str | None = Field(None, description="Name of a query, path or header parameter.")
+    pointer: str | None = Field(default=None, description="JSON Pointer.")
+    parameter: str | None = Field(default=None, description="Query, path or header parameter.")
     field: str = Field(description="Same place, as a dotted path.")
     message: str = Field(description="Same as detail.")
 
     @classmethod
     def at(cls, location: Sequence[int | str], detail: str) -> "Violation":
-        """Describe the place `location`: `body`, `query`, `path` or `header`, then the way there."""
+        """Describe the place `location`: `body`, `query`, `path` or `header`, then the way."""
         source, *path = location
         field = ".".join(str(part) for part in path)
         if source == "body":
@@ -214,6 +214,10 @@ def violations(errors: Iterable[Mapping[str, Any]], source: str | None = None) -
     """Translate Pydantic's errors; `source` is prepended where their locations lack one."""
     prefix = () if source is None else (source,)
     return [
-        Violation.at((*prefix, *entry["loc"]), REASONS.get(entry["type"], entry["msg"]))
+        Violation.at((*prefix, *entry["loc"]), _reason(entry))
         for entry in errors
     ]
+
+
+def _reason(entry: Mapping[str, Any]) -> str:
+    return REASONS.get(entry["type"], entry["msg"].removeprefix("Value error, "))

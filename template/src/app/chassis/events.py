@@ -10,20 +10,25 @@ from uuid import UUID
 class Event(Protocol):
     """Something that happened to one aggregate.
 
-    `type` is its public name (`order.created`), `data` its JSON body, `aggregate_id` the key by which
-    consumers see events in order.
+    `type` is its public name (`order.created`); consumers see the events of one aggregate in order.
     """
 
     type: ClassVar[str]
     aggregate_type: ClassVar[str]
 
     @property
-    def aggregate_id(self) -> UUID: ...
+    def aggregate_id(self) -> UUID:
+        """The one that it happened to."""
+        ...
 
     @property
-    def occurred_at(self) -> datetime: ...
+    def occurred_at(self) -> datetime:
+        """When it happened."""
+        ...
 
-    def data(self) -> dict[str, object]: ...
+    def data(self) -> dict[str, object]:
+        """The JSON body."""
+        ...
 
 
 Subscriber = Callable[[Event], Awaitable[None]]

@@ -1,4 +1,4 @@
-"""Health checks: is the process alive, has it started, can it serve? Three questions, three answers."""
+"""Health checks: is the process alive, has it started, can it serve?"""
 
 import asyncio
 import time
@@ -84,10 +84,8 @@ class HealthChecks:
             if self._cached and now - self._cached[0] < self.settings.cache_ttl.total_seconds():
                 return self._cached[1]
             results = await asyncio.gather(*(self._run(item) for item in self._dependencies))
-            outcomes = {
-                item.name: result
-                for item, result in zip(self._dependencies, results, strict=True)
-            }
+            names = (item.name for item in self._dependencies)
+            outcomes: dict[str, Outcome] = dict(zip(names, results, strict=True))
             self._cached = (time.monotonic(), outcomes)
             return outcomes
 
@@ -95,7 +93,7 @@ class HealthChecks:
         try:
             async with asyncio.timeout(self.settings.check_timeout.total_seconds()):
                 await dependency.check()
-        except Exception as error:  # whatever it is, the dependency cannot be used
+        except Exception as error:  # noqa: BLE001 - whatever it is, the dependency cannot be used
             log.warning("health_check_failed", check=dependency.name, error=type(error).__name__)
             return "failing"
         return "ok"

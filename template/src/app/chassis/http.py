@@ -10,9 +10,8 @@ from pydantic_settings import SettingsConfigDict
 
 from app.chassis.asgi import Scope, header
 from app.chassis.conditional import etag, not_modified
-from app.chassis.listing.pages import PageLinks
+from app.chassis.listing.pages import CursorPage, OffsetPage, PageLinks
 from app.chassis.settings import CommaSeparated, Duration, Settings
-
 
 JSON = "application/json"
 
@@ -86,13 +85,17 @@ def render_resource(
     return Rendered(201 if location else 200, headers, view.model_dump_json().encode())
 
 
-def render_page(page: BaseModel, fields: frozenset[str] | None = None) -> Rendered:
+def render_page(
+    page: OffsetPage[Any] | CursorPage[Any], fields: frozenset[str] | None = None
+) -> Rendered:
     """Answer with a page of a list, its items cut down to `fields`."""
     include: dict[str, Any] | None = None
     if fields is not None:
         include = {**dict.fromkeys(type(page).model_fields, True), "items": {"__all__": fields}}
-    body = page.model_dump_json(exclude_none=True, include=include).encode()
-    return Rendered(200, {"content-type": JSON}, body)
+    headers = {"content-type": JSON}
+    if isinstance(page, OffsetPage) and page.total is not None:
+        headers["preference-applied"] = "count=exact"
+    return Rendered(200, headers, page.model_dump_json(exclude_none=True, include=include).encode())
 
 
 def page_links(scope: Scope, server: ServerSettings) -> PageLinks:

@@ -1,6 +1,6 @@
 """The OpenAPI document: what the framework found out, completed by what every route promises."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from app import about
@@ -8,8 +8,6 @@ from app.chassis.errors import PROBLEM_MEDIA_TYPE, ProblemDocument
 from app.chassis.versioning import Deprecation
 
 Node = dict[str, Any]
-Amendment = Callable[[Node], None]
-"""Changes the document in place: how an optional pattern adds what it promises."""
 
 METHODS = ("get", "put", "post", "patch", "delete")
 PROBLEMS: dict[int, str] = {
@@ -30,10 +28,8 @@ ETAG: Node = {"description": "The resource's version.", "schema": {"type": "stri
 LOCATION: Node = {"description": "Where the new resource is.", "schema": {"type": "string"}}
 
 
-def complete(
-    document: Node, planned: Iterable[Deprecation], amendments: Iterable[Amendment]
-) -> Node:
-    """Add the problems, headers, deprecations and amendments to a framework's document."""
+def complete(document: Node, planned: Iterable[Deprecation]) -> None:
+    """Add the problems, headers and deprecations to a framework's document."""
     document["info"] = {
         "title": about.TITLE,
         "version": about.VERSION,
@@ -52,9 +48,6 @@ def complete(
         _complete_operation(method, path, operation)
         if (method, path) in deprecated:
             operation["deprecated"] = True
-    for amend in amendments:
-        amend(document)
-    return document
 
 
 def operations(document: Node) -> Iterator[tuple[str, str, Node]]:

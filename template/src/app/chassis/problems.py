@@ -66,8 +66,6 @@ class ProblemRenderer:
         return document.model_dump(mode="json", exclude_none=True)
 
 
-
-
 def describe(slug: str, renderer: ProblemRenderer) -> dict[str, object] | None:
     """The documentation behind a problem's `type`, or None where no such problem is emitted."""
     kind = problem_types().get(slug)

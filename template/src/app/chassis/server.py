@@ -53,6 +53,7 @@ def serve(server: ServerSettings, http: HttpSettings, *, reload: bool = False) -
     uvicorn.run(
         "app.http.app:create_app",
         factory=True,
+        lifespan="on",
         host=server.host,
         port=server.port,
         workers=server.workers,

@@ -1,4 +1,4 @@
-"""What the components of `bootstrap.py` put together: a process of this service, not yet started."""
+"""What the components of `bootstrap.py` put together."""
 
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager

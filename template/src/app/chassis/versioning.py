@@ -50,7 +50,7 @@ class ContentNegotiation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if scope["type"] != "http" or path == "/" or path.startswith(_UNVERSIONED):
+        if path == "/" or path.startswith(_UNVERSIONED):
             await self.app(scope, receive, send)
             return
         accept = header(scope, b"accept")
@@ -154,14 +154,14 @@ class Deprecation:
 
 
 class Deprecations:
-    """Announces deprecated routes, counts their use in the log, and retires them at their sunset."""
+    """Announces deprecated routes, logs their use, and retires them at their sunset."""
 
     def __init__(self, app: ASGIApp, planned: Iterable[Deprecation]) -> None:
         self.app = app
         self._planned = [(item.method, item.pattern, item) for item in planned]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plan = self._plan(scope) if scope["type"] == "http" and self._planned else None
+        plan = self._plan(scope) if self._planned else None
         if plan is None:
             await self.app(scope, receive, send)
             return

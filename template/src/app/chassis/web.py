@@ -1,6 +1,6 @@
 """The HTTP side of the service, apart from the framework: settings, problems and middleware."""
 
-from app.chassis.asgi import ASGIApp
+from app.chassis.asgi import ASGIApp, Receive, Scope, Send
 from app.chassis.health import HealthSettings
 from app.chassis.http import HttpSettings, ServerSettings
 from app.chassis.listing.cursor import CursorCodec, PaginationSettings
@@ -18,20 +18,32 @@ from app.chassis.service import Service
 from app.chassis.versioning import ContentNegotiation, Deprecation, Deprecations
 
 
-def add_web(service: Service) -> None:
-    """Provide what every route relies on."""
-    server, http = service.load(ServerSettings), service.load(HttpSettings)
+def add_health(service: Service) -> None:
+    """Let the checks be as patient as the environment says."""
     service.checks.settings = service.load(HealthSettings)
-    service.provide(ProblemRenderer(server, http))
-    key = service.load(PaginationSettings).key(service.core)
-    service.provide(CursorCodec(key))
+
+
+def add_server(service: Service) -> None:
+    """Provide the server's settings."""
+    service.load(ServerSettings)
+
+
+def add_http(service: Service) -> None:
+    """Provide the HTTP settings, and the renderer of problems that follows them."""
+    http = service.load(HttpSettings)
+    service.provide(ProblemRenderer(service.get(ServerSettings), http))
+
+
+def add_pagination(service: Service) -> None:
+    """Provide the codec of cursors."""
+    service.provide(CursorCodec(service.load(PaginationSettings).key(service.core)))
 
 
 def with_middleware(
     app: ASGIApp, service: Service, route_of: RouteOf, planned: list[Deprecation]
 ) -> ASGIApp:
     """Wrap the framework's application; read from the bottom up, a request goes inwards."""
-    server, http = service.get(ServerSettings), service.get(HttpSettings)
+    server, http, framework = service.get(ServerSettings), service.get(HttpSettings), app
     for middleware in reversed(service.middleware):
         app = middleware(app)
     app = Compression(app, http.compress_from_bytes)
@@ -44,4 +56,17 @@ def with_middleware(
     app = ErrorBoundary(app, service.get(ProblemRenderer))
     app = CrossOrigin(app, http.cors_origins)
     app = SecurityHeaders(app)
-    return RequestContext(app, route_of)
+    app = RequestContext(app, route_of)
+    return _Dispatcher(app, framework)
+
+
+class _Dispatcher:
+    """Sends requests through the middleware, start-up and shutdown to the framework."""
+
+    def __init__(self, http: ASGIApp, framework: ASGIApp) -> None:
+        self.http = http
+        self.framework = framework
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.http if scope["type"] == "http" else self.framework
+        await app(scope, receive, send)

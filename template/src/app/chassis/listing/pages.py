@@ -42,14 +42,14 @@ class CursorPage(BaseModel, Generic[T]):
 
     @classmethod
     def of(
-        cls, items: list[T], links: "PageLinks", *, next: str | None, prev: str | None
+        cls, items: list[T], links: "PageLinks", *, after: str | None, before: str | None
     ) -> "CursorPage[T]":
         """A page with its neighbours' cursors, and their links."""
         return cls(
             items=items,
-            cursors=Cursors(next=next, prev=prev),
-            next=links.at_cursor(next),
-            prev=links.at_cursor(prev),
+            cursors=Cursors(next=after, prev=before),
+            next=links.at_cursor(after),
+            prev=links.at_cursor(before),
         )
 
 

@@ -19,9 +19,6 @@ class Compression:
         self.minimum = minimum
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         accepted = accepts_gzip(header(scope, b"accept-encoding") or "")
         start: Message | None = None
 
@@ -43,9 +40,9 @@ class Compression:
         if body.get("more_body", False) or len(body.get("body", b"")) < self.minimum:
             return False
         headers: dict[bytes, bytes] = {key.lower(): value for key, value in start["headers"]}
-        return b"content-encoding" not in headers and headers.get(
-            b"content-type", b""
-        ).startswith(COMPRESSIBLE)
+        return b"content-encoding" not in headers and headers.get(b"content-type", b"").startswith(
+            COMPRESSIBLE
+        )
 
 
 def accepts_gzip(accept_encoding: str) -> bool:

@@ -1,16 +1,27 @@
 """Cross-origin requests: off unless `HTTP_CORS_ORIGINS` lists the origins, compared exactly."""
 
-from app.chassis.asgi import ASGIApp, Header, Message, Receive, Scope, Send, add_vary, header, respond
+from app.chassis.asgi import (
+    ASGIApp,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    add_vary,
+    header,
+    respond,
+)
 
 EXPOSED = (
-    b"Deprecation, ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, Sunset, X-Request-ID"
+    b"Deprecation, ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, Sunset, "
+    b"X-Request-ID"
+)
+ALLOWED = (
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-ID"
 )
 PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-    (
-        b"access-control-allow-headers",
-        b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-ID",
-    ),
+    (b"access-control-allow-headers", ALLOWED),
     (b"access-control-max-age", b"600"),
 )
 
@@ -23,7 +34,7 @@ class CrossOrigin:
         self.origins = frozenset(origins) - {"*", "null"}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or not self.origins:
+        if not self.origins:
             await self.app(scope, receive, send)
             return
         origin = header(scope, b"origin")

@@ -12,9 +12,6 @@ class ErrorBoundary:
         self.problems = problems
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         started = finished = False
 
         async def sending(message: Message) -> None:

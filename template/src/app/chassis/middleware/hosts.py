@@ -19,7 +19,7 @@ class AllowedHosts:
         self.suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and not scope["path"].startswith(EXEMPT):
+        if not scope["path"].startswith(EXEMPT):
             self._check(header_values(scope, b"host"))
         await self.app(scope, receive, send)
 

@@ -25,7 +25,7 @@ class InputLimits:
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"].startswith(EXEMPT):
+        if scope["path"].startswith(EXEMPT):
             await self.app(scope, receive, send)
             return
         if self.in_flight >= self.settings.max_concurrent_requests:
@@ -49,7 +49,8 @@ class InputLimits:
         coding = header(scope, b"content-encoding")
         if coding is not None and coding.strip().lower() != "identity":
             raise UnsupportedMediaType(
-                "Compressed request bodies are not accepted.", headers={"Accept-Encoding": "identity"}
+                "Compressed request bodies are not accepted.",
+                headers={"Accept-Encoding": "identity"},
             )
 
     def _limited(self, receive: Receive) -> Receive:

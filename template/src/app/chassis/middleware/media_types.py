@@ -19,7 +19,7 @@ class MediaTypes:
         self.forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] in ("POST", "PUT", "PATCH"):
+        if scope["method"] in ("POST", "PUT", "PATCH"):
             self._check(scope)
         await self.app(scope, receive, send)
 

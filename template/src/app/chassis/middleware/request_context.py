@@ -29,9 +29,6 @@ class RequestContext:
         self.route_of = route_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
         scope["app.path"] = quote(scope["path"])
         started = time.perf_counter()
         response = _Response(send, _request_id(scope))

@@ -1,6 +1,6 @@
 """What handlers ask for, and how they hand an answer back."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Request, Response
@@ -18,7 +18,7 @@ def service_of(request: Request) -> Service:
     return request.app.state.service
 
 
-def provided(kind: type[T]) -> Callable[[Request], T]:
+def provided(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
     """A dependency that hands a handler what a component provided as `kind`."""
 
     async def resolve(request: Request) -> T:

@@ -15,9 +15,7 @@ def add_event_log(service: Service) -> None:
     database = service.get(Database)
 
     async def log_after_commit(event: Event) -> None:
-        database.after_commit(
-            lambda: log.info(event.type, aggregate_id=str(event.aggregate_id))
-        )
+        database.after_commit(lambda: log.info(event.type, aggregate_id=str(event.aggregate_id)))
 
     events.subscribe(log_after_commit)
     service.provide(events)

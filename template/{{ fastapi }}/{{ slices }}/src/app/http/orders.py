@@ -73,6 +73,4 @@ async def delete_order(order_id: UUID, if_match: IfMatch, orders: UseOrders) -> 
 async def place_orders(body: PlaceOrders, orders: UseBatches) -> Response:
     """Place up to 100 orders, each on its own."""
     results = await orders.place(body.orders)
-    return Response(
-        results.model_dump_json(exclude_none=True), 207, media_type="application/json"
-    )
+    return Response(results.model_dump_json(exclude_none=True), 207, media_type="application/json")

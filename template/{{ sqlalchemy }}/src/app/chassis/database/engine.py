@@ -110,7 +110,9 @@ class Database:
         if work is not None and work.writes:
             yield work.session
             return
-        engine = self.engine.execution_options(isolation_level=isolation) if isolation else self.engine
+        engine = (
+            self.engine.execution_options(isolation_level=isolation) if isolation else self.engine
+        )
         async with self._unit_of_work(engine, writes=True) as work:
             yield work.session
             await work.session.commit()
@@ -131,7 +133,9 @@ class Database:
             yield work.session
 
     @asynccontextmanager
-    async def _unit_of_work(self, engine: AsyncEngine, *, writes: bool) -> AsyncGenerator[UnitOfWork]:
+    async def _unit_of_work(
+        self, engine: AsyncEngine, *, writes: bool
+    ) -> AsyncGenerator[UnitOfWork]:
         with translated():
             async with AsyncSession(engine, expire_on_commit=False, autoflush=False) as session:
                 work = UnitOfWork(session, writes)

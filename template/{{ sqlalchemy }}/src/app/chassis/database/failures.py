@@ -34,7 +34,9 @@ def translated() -> Generator[None]:
     except (DBAPIError, OSError) as error:
         if isinstance(error, OSError) or _unavailable(error):
             log.warning("database_unavailable", error=_name(error))
-            raise Unavailable("The database cannot be used at the moment.", retry_after=2) from error
+            raise Unavailable(
+                "The database cannot be used at the moment.", retry_after=2
+            ) from error
         if isinstance(error.orig, postgres.DataError):
             raise ValidationFailed("A value cannot be stored.") from error
         raise

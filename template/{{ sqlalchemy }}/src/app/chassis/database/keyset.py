@@ -45,9 +45,13 @@ async def fetch_page(
     backwards = cursor is not None and cursor.backwards
     directed = [(column, descending != backwards) for column, descending in columns]
     if cursor is not None:
-        values = [_parse(column, text) for (column, _), text in zip(columns, cursor.values, strict=True)]
+        values = [
+            _parse(column, text) for (column, _), text in zip(columns, cursor.values, strict=True)
+        ]
         statement = statement.where(_after(directed, values))
-    statement = statement.order_by(*(c.desc() if descending else c.asc() for c, descending in directed))
+    statement = statement.order_by(
+        *(c.desc() if descending else c.asc() for c, descending in directed)
+    )
     found = list(await session.scalars(statement.limit(limit + 1)))
     more, rows = len(found) > limit, found[:limit]
     if backwards:

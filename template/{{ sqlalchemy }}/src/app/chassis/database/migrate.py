@@ -65,7 +65,7 @@ def _config(connection: Connection) -> Config:
 
 @contextmanager
 def _only_one(engine: Engine) -> Generator[None]:
-    """Hold the migration lock, taken by polling: a waiting statement would hold up `CONCURRENTLY`."""
+    """Hold the migration lock; it is polled for, as a waiting statement holds up `CONCURRENTLY`."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         query = text("SELECT pg_try_advisory_lock(:lock)").bindparams(lock=LOCK)
         while not connection.scalar(query):

@@ -45,4 +45,6 @@ def _parsed(body: dict[str, Any]) -> PlaceOrder:
         return PlaceOrder.model_validate(body)
     except ValidationError as error:
         errors = violations(error.errors(include_url=False), "body")
-        raise ValidationFailed("The order breaks the rules listed in errors.", errors=errors) from None
+        raise ValidationFailed(
+            "The order breaks the rules listed in errors.", errors=errors
+        ) from None

@@ -68,15 +68,17 @@ class Orders:
     async def page(self, query: OrderQuery, links: PageLinks) -> CursorPage[OrderView]:
         """List orders, newest first unless `query` says otherwise; raises `InvalidCursor`."""
         sort = parse_sort(query.sort, SORTABLE, NEWEST_FIRST)
-        listing = query.model_dump(include={"status", "customer_id", "created_after", "created_before"})
+        listing = query.model_dump(
+            include={"status", "customer_id", "created_after", "created_before"}
+        )
         listing["sort"] = [str(key) for key in sort]
         cursor = self._cursors.decode(query.cursor, listing) if query.cursor is not None else None
         page = await self._orders.page(query, sort, cursor)
         return CursorPage[OrderView].of(
             [order.view for order in page.rows],
             links,
-            next=page.next and self._cursors.encode(page.next, listing),
-            prev=page.prev and self._cursors.encode(page.prev, listing),
+            after=page.next and self._cursors.encode(page.next, listing),
+            before=page.prev and self._cursors.encode(page.prev, listing),
         )
 
     @transactional()

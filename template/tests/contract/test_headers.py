@@ -1,0 +1,82 @@
+"""Security headers, request ids and cross-origin rules hold for every answer."""
+
+import re
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import httpx2
+import pytest
+
+from tests.kit.processes import ServiceProcess
+
+StartService = Callable[..., AbstractContextManager[ServiceProcess]]
+ROUTES = ["/health/live", "/v1/nothing-here", "/problems/not-found"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+def test_security_headers_are_on_every_answer(client: httpx2.Client, path: str) -> None:
+    headers = client.get(path).headers
+    policy = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
+    assert headers["content-security-policy"] == policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"] == "no-store"
+    assert headers.get("x-xss-protection", "0") == "0"
+    assert "server" not in headers
+    assert "strict-transport-security" not in headers
+
+
+def test_hsts_is_sent_only_where_a_trusted_proxy_saw_tls(start_service: StartService) -> None:
+    seen_tls = {"X-Forwarded-Proto": "https"}
+    with start_service(TRUSTED_PROXIES="127.0.0.1") as server:
+        headers = httpx2.get(f"{server.url}/health/live", headers=seen_tls).headers
+    assert headers["strict-transport-security"] == "max-age=31536000; includeSubDomains"
+
+
+def test_a_forwarded_header_from_anybody_else_is_ignored(client: httpx2.Client) -> None:
+    headers = client.get("/health/live", headers={"X-Forwarded-Proto": "https"}).headers
+    assert "strict-transport-security" not in headers
+
+
+def test_a_well_formed_request_id_is_kept(client: httpx2.Client) -> None:
+    response = client.get("/v1/nothing-here", headers={"X-Request-ID": "order/42+a=_-"})
+    assert response.headers.get_list("x-request-id") == ["order/42+a=_-"]
+
+
+@pytest.mark.parametrize("bad", ["", "a b", "x" * 129, "é", 'a"b'])
+def test_a_malformed_request_id_is_replaced(client: httpx2.Client, bad: str) -> None:
+    response = client.get("/health/live", headers=[(b"X-Request-ID", bad.encode())])
+    assert response.status_code == 200
+    assert re.fullmatch(r"[0-9a-f-]{36}", response.headers["x-request-id"])
+
+
+def test_cross_origin_requests_are_off_by_default(client: httpx2.Client) -> None:
+    headers = client.get("/health/live", headers={"Origin": "https://shop.example"}).headers
+    assert not [name for name in headers if name.startswith("access-control-")]
+
+
+def test_only_listed_origins_may_call(start_service: StartService) -> None:
+    with start_service(HTTP_CORS_ORIGINS="https://shop.example") as server:
+        url = f"{server.url}/health/live"
+        allowed = httpx2.get(url, headers={"Origin": "https://shop.example"}).headers
+        assert allowed["access-control-allow-origin"] == "https://shop.example"
+        assert allowed["vary"] == "Origin"
+        assert "access-control-allow-credentials" not in allowed
+        for origin in (
+            "null",
+            "https://shop.example.evil",
+            "http://shop.example",
+            "https://ashop.example",
+        ):
+            denied = httpx2.get(url, headers={"Origin": origin}).headers
+            assert "access-control-allow-origin" not in denied
+
+
+def test_head_is_get_without_a_body(client: httpx2.Client) -> None:
+    get, head = client.get("/problems/conflict"), client.head("/problems/conflict")
+    varying = {"date", "x-request-id"}
+    assert head.content == b""
+    assert {k: v for k, v in head.headers.items() if k not in varying} == {
+        k: v for k, v in get.headers.items() if k not in varying
+    }

@@ -1,0 +1,47 @@
+"""Every line on standard output is one JSON object, and a request can be followed through them."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
+import httpx2
+
+from tests.kit.processes import ServiceProcess
+
+StartService = Callable[..., AbstractContextManager[ServiceProcess]]
+
+
+def test_a_request_is_one_line_with_its_ids(start_service: StartService) -> None:
+    trace = "0af7651916cd43dd8448eb211c80319c"
+    headers = {"X-Request-ID": "abc-123", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
+    with start_service() as server:
+        httpx2.get(f"{server.url}/v1/nothing-here?token=hidden", headers=headers)
+        server.terminate()
+        (line,) = server.events("request")
+        assert "hidden" not in server.output.read_text()
+    assert line["request_id"] == "abc-123"
+    assert line["trace_id"] == trace
+    assert (line["method"], line["path"], line["status"]) == ("GET", "/v1/nothing-here", 404)
+    assert line["level"] == "info"
+    assert line["service"]
+    assert line["timestamp"].endswith("Z")
+
+
+def test_probes_are_not_logged(start_service: StartService) -> None:
+    with start_service() as server:
+        httpx2.get(f"{server.url}/health/ready")
+        server.terminate()
+        assert server.events("request") == []
+
+
+def test_the_log_level_comes_from_the_environment(start_service: StartService) -> None:
+    with start_service(LOG_LEVEL="ERROR") as server:
+        httpx2.get(f"{server.url}/v1/nothing-here")
+        server.terminate()
+        assert server.lines() == []
+
+
+def test_a_name_in_the_environment_names_the_service(start_service: StartService) -> None:
+    with start_service(SERVICE_NAME="renamed") as server:
+        httpx2.get(f"{server.url}/v1/nothing-here")
+        server.terminate()
+        assert {line["service"] for line in server.lines()} == {"renamed"}

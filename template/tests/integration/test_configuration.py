@@ -1,0 +1,63 @@
+"""The environment configures the service; what is wrong there is said before anything starts."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.bootstrap import COMPONENTS
+from app.chassis.service import assemble
+from app.chassis.settings import Settings
+from tests.kit.processes import run_command
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_bad_variable_is_named_and_no_value_is_shown() -> None:
+    result = run_command(
+        "serve",
+        DATABASE_URL="mysql://root:hunter2@db/shop",
+        PORT="eighty",
+        HTTP_MAX_BODY_BYTES="-7",
+    )
+    assert result.returncode == 2
+    for variable in ("DATABASE_URL", "PORT", "HTTP_MAX_BODY_BYTES"):
+        assert variable in result.stderr
+    for value in ("hunter2", "eighty", "-7"):
+        assert value not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("secret", ["", "short", "change-me-" * 5])
+def test_production_refuses_a_missing_short_or_placeholder_secret(
+    secret: str, environment: dict[str, str], production: dict[str, str]
+) -> None:
+    settings = {**environment, **production, "PAGINATION_SECRET": secret}
+    result = run_command("serve", **settings)
+    assert result.returncode == 2
+    assert "PAGINATION_SECRET" in result.stderr
+
+
+def test_a_secret_may_be_a_mounted_file(tmp_path: Path) -> None:
+    (tmp_path / "database_url").write_text("no-url-at-all")
+    result = run_command("serve", SECRETS_DIR=str(tmp_path), DATABASE_URL="")
+    assert result.returncode == 2
+    assert "must be like postgresql://" in result.stderr
+
+
+def test_every_setting_is_in_the_example_with_its_default(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    documented = dict(
+        re.findall(
+            r"^#? ?([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE
+        )
+    )
+    expected = {name for kind in assemble(COMPONENTS).settings for name in _variables(kind)}
+    assert set(documented) - {"SECRETS_DIR"} == expected
+
+
+def _variables(settings: Settings) -> set[str]:
+    prefix = settings.model_config.get("env_prefix", "")
+    return {f"{prefix}{name}".upper() for name in type(settings).model_fields}

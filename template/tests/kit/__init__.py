@@ -1,0 +1,1 @@
+"""What the tests share: servers, processes of the service, and clients."""

@@ -1,0 +1,91 @@
+"""What handlers ask for, and how they hand an answer back."""
+
+import json
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl
+
+from litestar import Request, Response
+from litestar.di import Provide
+from litestar.exceptions import InternalServerException
+from litestar.params import BodyKwarg, HeaderParameter
+from pydantic import BaseModel, ValidationError
+
+from app.chassis.errors import BadRequest, invalid_request
+from app.chassis.http import Rendered, ServerSettings, page_links
+from app.chassis.listing.pages import PageLinks
+from app.chassis.middleware.media_types import MERGE_PATCH
+from app.chassis.service import Service
+
+T = TypeVar("T")
+
+BODY = "app.body"
+"""Key of the ASGI scope under which the parsed body waits for those who explain what is wrong."""
+
+
+class JsonRequest(Request[Any, Any, Any]):
+    """A request whose body, if it has one, must be JSON."""
+
+    async def body(self) -> bytes:
+        """Read the whole body."""
+        try:
+            return await super().body()
+        except InternalServerException:
+            raise BadRequest("The body is not complete.") from None
+
+    async def json(self) -> Any:
+        """Parse the body."""
+        try:
+            self.scope[BODY] = json.loads(await self.body())  # type: ignore[typeddict-unknown-key]
+        except (ValueError, RecursionError):
+            raise BadRequest("The body is not valid JSON.") from None
+        return self.scope[BODY]  # type: ignore[typeddict-item]
+
+
+def service_of(request: Request[Any, Any, Any]) -> Service:
+    """The service that this application serves."""
+    return request.app.state.service
+
+
+def provided(kind: type[object]) -> Provide:
+    """A dependency that hands a handler what a component provided as `kind`."""
+
+    def resolve(request: Request[Any, Any, Any]) -> Any:
+        return service_of(request).get(kind)
+
+    return Provide(resolve, sync_to_thread=False)
+
+
+def from_query(model: type[BaseModel]) -> Provide:
+    """A dependency that reads the whole query as `model`.
+
+    Raises:
+        ValidationFailed: with everything that is wrong with the query.
+    """
+
+    def read(request: Request[Any, Any, Any]) -> Any:
+        query = request.scope["query_string"].decode("latin-1")
+        try:
+            return model.model_validate(dict(parse_qsl(query, keep_blank_values=True)))
+        except ValidationError as error:
+            raise invalid_request(error.errors(include_url=False), "query") from None
+
+    return Provide(read, sync_to_thread=False)
+
+
+def _links(request: Request[Any, Any, Any]) -> PageLinks:
+    return page_links(request.scope, service_of(request).get(ServerSettings))
+
+
+links = Provide(_links, sync_to_thread=False)
+
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
+IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match")]
+Prefer = Annotated[
+    str | None, HeaderParameter(name="Prefer", description="`count=exact` adds the total.")
+]
+MergePatch = Annotated[T, BodyKwarg(media_type=MERGE_PATCH)]
+
+
+def as_response(rendered: Rendered) -> Response[Any]:
+    """Hand a rendered answer to Litestar."""
+    return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)

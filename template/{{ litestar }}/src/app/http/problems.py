@@ -1,0 +1,121 @@
+"""Maps what Litestar raises to the service's problems, and keeps it from being too helpful."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from litestar import Request, Response
+from litestar.enums import ParamType
+from litestar.exceptions import HTTPException, ValidationException
+from litestar.params import BodyKwarg, ParameterKwarg
+from litestar.types import ExceptionHandlersMap
+from litestar.typing import FieldDefinition
+from litestar.utils import normalize_path
+from pydantic import TypeAdapter, ValidationError
+
+from app.chassis.asgi import ASGIApp, Receive, Scope, Send
+from app.chassis.errors import NotFound, invalid_request, problem_for_status
+from app.chassis.problems import ProblemRenderer
+from app.http.dependencies import BODY, as_response, service_of
+
+Error = Mapping[str, Any]
+
+
+def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    renderer = service_of(request).get(ProblemRenderer)
+    return as_response(renderer.render(error, request.scope))
+
+
+def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    if error.status_code >= 500:
+        return _respond(request, error)
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers = {"Allow": ", ".join(sorted(_allowed_methods(headers["allow"])))}
+    detail = None if error.status_code in (404, 405) else error.detail
+    return _respond(request, problem_for_status(error.status_code, detail, headers))
+
+
+def _allowed_methods(listed: str) -> set[str]:
+    methods = set(listed.split(", ")) - {"OPTIONS"}
+    return methods | ({"HEAD"} if "GET" in methods else set())
+
+
+def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
+    """List every violation: Litestar stops at the first part of the request that has one."""
+    found = list(_violations(request)) or list(_as_litestar_sees_it(error))
+    return _respond(request, invalid_request(found))
+
+
+def _violations(request: Request[Any, Any, Any]) -> Iterator[Error]:
+    for place, field in _places(request):
+        try:
+            given = _given(request, place)
+            TypeAdapter[Any](field.annotation).validate_python(given, from_attributes=True)
+        except KeyError:
+            if field.is_required:
+                yield {"type": "missing", "loc": place, "msg": "Field required"}
+        except ValidationError as error:
+            for entry in error.errors(include_url=False):
+                yield {**entry, "loc": (*place, *entry["loc"])}
+
+
+def _places(request: Request[Any, Any, Any]) -> Iterator[tuple[tuple[str, ...], FieldDefinition]]:
+    """Where each of the handler's parameters stands in the request; the body comes last."""
+    body: list[tuple[tuple[str, ...], FieldDefinition]] = []
+    for name, field in request.route_handler.parsed_fn_signature.parameters.items():
+        kind = field.kwarg_definition
+        if isinstance(kind, BodyKwarg):
+            body.append((("body",), field))
+        elif isinstance(kind, ParameterKwarg):
+            yield (kind.param_type.value, kind.name or name), field
+    yield from body
+
+
+def _given(request: Request[Any, Any, Any], place: tuple[str, ...]) -> Any:
+    source, *name = place
+    if source == "body":
+        body = request.scope.get(BODY)
+        if body is None:
+            raise KeyError(source)
+        return body
+    values: Mapping[str, Any] = {
+        ParamType.PATH: request.path_params,
+        ParamType.QUERY: request.query_params,
+        ParamType.HEADER: request.headers,
+        ParamType.COOKIE: request.cookies,
+    }[ParamType(source)]
+    return values[name[0]]
+
+
+def _as_litestar_sees_it(error: ValidationException) -> Iterator[Error]:
+    entries: Any = error.extra if isinstance(error.extra, list) else []
+    for entry in entries:
+        place = (entry.get("source", "body"), *entry.get("key", "").split("."))
+        yield {"type": "litestar", "loc": place, "msg": entry["message"]}
+
+
+PROBLEM_HANDLERS: ExceptionHandlersMap = {
+    ValidationException: _invalid,
+    HTTPException: _http_error,
+    Exception: _respond,
+}
+"""Answer every failure with `application/problem+json`."""
+
+
+class ExactRoutes:
+    """Serves what the routes say and no more.
+
+    Litestar takes `//v1/orders/` for `/v1/orders`, which rules that go by path do not, and it
+    answers OPTIONS by itself; TRACE it refuses, as it does every method that a route lacks.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if scope["path"] != normalize_path(scope["path"]):
+                raise NotFound
+            if scope["method"] == "OPTIONS":
+                scope = {**scope, "method": "TRACE"}
+        await self.app(scope, receive, send)

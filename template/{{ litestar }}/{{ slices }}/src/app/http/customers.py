@@ -1,0 +1,105 @@
+"""Routes of the customers slice."""
+
+from uuid import UUID
+
+from litestar import Response, Router, delete, get, patch, post, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from app.chassis.conditional import precondition
+from app.chassis.http import render_page, render_resource
+from app.chassis.listing.pages import OffsetPage, OffsetQuery, PageLinks, wants_count
+from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
+from app.customers.service import Customers
+from app.http.dependencies import (
+    IfMatch,
+    IfNoneMatch,
+    MergePatch,
+    Prefer,
+    as_response,
+    from_query,
+    links,
+    provided,
+)
+
+
+@post()
+async def create_customer(
+    data: JSONBody[CustomerBody], customers: NamedDependency[Customers]
+) -> Response[CustomerView]:
+    """Register a customer."""
+    customer = await customers.register(data)
+    location = f"/v1/customers/{customer.id}"
+    return as_response(render_resource(customer.view, customer.version, location=location))
+
+
+@get(dependencies={"listing": from_query(OffsetQuery), "links": links})
+async def list_customers(
+    listing: NamedDependency[OffsetQuery],
+    links: NamedDependency[PageLinks],
+    customers: NamedDependency[Customers],
+    prefer: Prefer = None,
+) -> Response[OffsetPage[CustomerView]]:
+    """List customers, oldest first."""
+    page = await customers.page(listing, links, count=wants_count(prefer))
+    return as_response(render_page(page))
+
+
+@get("/{customer_id:str}")
+async def get_customer(
+    customer_id: FromPath[UUID],
+    customers: NamedDependency[Customers],
+    if_none_match: IfNoneMatch = None,
+) -> Response[CustomerView]:
+    """Look a customer up."""
+    customer = await customers.get(customer_id)
+    return as_response(
+        render_resource(customer.view, customer.version, if_none_match=if_none_match)
+    )
+
+
+@put("/{customer_id:str}")
+async def replace_customer(
+    customer_id: FromPath[UUID],
+    data: JSONBody[CustomerBody],
+    customers: NamedDependency[Customers],
+    if_match: IfMatch = None,
+) -> Response[CustomerView]:
+    """Replace a customer."""
+    customer = await customers.replace(customer_id, data, precondition(if_match))
+    return as_response(render_resource(customer.view, customer.version))
+
+
+@patch("/{customer_id:str}")
+async def change_customer(
+    customer_id: FromPath[UUID],
+    data: MergePatch[CustomerPatch],
+    customers: NamedDependency[Customers],
+    if_match: IfMatch = None,
+) -> Response[CustomerView]:
+    """Change some of a customer's fields."""
+    customer = await customers.change(customer_id, data, precondition(if_match))
+    return as_response(render_resource(customer.view, customer.version))
+
+
+@delete("/{customer_id:str}")
+async def delete_customer(
+    customer_id: FromPath[UUID], customers: NamedDependency[Customers], if_match: IfMatch = None
+) -> None:
+    """Delete a customer who has no orders."""
+    await customers.delete(customer_id, precondition(if_match))
+
+
+router = Router(
+    "/v1/customers",
+    route_handlers=[
+        create_customer,
+        list_customers,
+        get_customer,
+        replace_customer,
+        change_customer,
+        delete_customer,
+    ],
+    dependencies={"customers": provided(Customers)},
+    tags=["customers"],
+)

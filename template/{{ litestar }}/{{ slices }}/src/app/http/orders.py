@@ -1,0 +1,105 @@
+"""Routes of the orders slice."""
+
+from typing import Any
+from uuid import UUID
+
+from litestar import Response, Router, delete, get, patch, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from app.chassis.conditional import precondition
+from app.chassis.http import render_page, render_resource
+from app.chassis.listing.fields import parse_fields
+from app.chassis.listing.pages import CursorPage, PageLinks
+from app.http.dependencies import (
+    IfMatch,
+    IfNoneMatch,
+    MergePatch,
+    as_response,
+    from_query,
+    links,
+    provided,
+)
+from app.orders.batch import OrderBatches
+from app.orders.schemas import (
+    BatchResults,
+    OrderPatch,
+    OrderQuery,
+    OrderView,
+    PlaceOrder,
+    PlaceOrders,
+)
+from app.orders.service import Orders
+
+
+@post()
+async def place_order(
+    data: JSONBody[PlaceOrder], orders: NamedDependency[Orders]
+) -> Response[OrderView]:
+    """Place an order."""
+    order = await orders.place(data)
+    return as_response(
+        render_resource(order.view, order.version, location=f"/v1/orders/{order.id}")
+    )
+
+
+@get(dependencies={"listing": from_query(OrderQuery), "links": links})
+async def list_orders(
+    listing: NamedDependency[OrderQuery],
+    links: NamedDependency[PageLinks],
+    orders: NamedDependency[Orders],
+) -> Response[CursorPage[OrderView]]:
+    """List orders."""
+    fields = parse_fields(listing.fields, OrderView)
+    return as_response(render_page(await orders.page(listing, links), fields))
+
+
+@get("/{order_id:str}")
+async def get_order(
+    order_id: FromPath[UUID], orders: NamedDependency[Orders], if_none_match: IfNoneMatch = None
+) -> Response[OrderView]:
+    """Look an order up."""
+    order = await orders.get(order_id)
+    return as_response(render_resource(order.view, order.version, if_none_match=if_none_match))
+
+
+@patch("/{order_id:str}")
+async def change_order(
+    order_id: FromPath[UUID],
+    data: MergePatch[OrderPatch],
+    orders: NamedDependency[Orders],
+    if_match: IfMatch = None,
+) -> Response[OrderView]:
+    """Confirm, cancel or reject an order."""
+    order = await orders.change_status(order_id, data.status, precondition(if_match))
+    return as_response(render_resource(order.view, order.version))
+
+
+@delete("/{order_id:str}")
+async def delete_order(
+    order_id: FromPath[UUID], orders: NamedDependency[Orders], if_match: IfMatch = None
+) -> None:
+    """Delete an order."""
+    await orders.delete(order_id, precondition(if_match))
+
+
+@post(status_code=207)
+async def place_orders(
+    data: JSONBody[PlaceOrders], orders: NamedDependency[OrderBatches]
+) -> Response[BatchResults]:
+    """Place up to 100 orders, each on its own."""
+    return as_response(render_batch(await orders.place(data.orders)))
+
+
+router = Router(
+    "/v1/orders",
+    route_handlers=[place_order, list_orders, get_order, change_order, delete_order],
+    dependencies={"orders": provided(Orders)},
+    tags=["orders"],
+)
+batches = Router(
+    "/v1/order-batches",
+    route_handlers=[place_orders],
+    dependencies={"orders": provided(OrderBatches)},
+    tags=["orders"],
+)

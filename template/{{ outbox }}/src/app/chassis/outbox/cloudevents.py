@@ -1,0 +1,86 @@
+"""CloudEvents 1.0 in binary mode: attributes as headers, the body as it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import cast
+from urllib.parse import quote, unquote
+
+from pydantic_core import from_json
+
+from app.chassis.outbox.broker import Message
+
+PREFIX = "ce-"
+JSON = "application/json"
+TRACE_HEADERS = ("traceparent", "x-request-id")
+# What the specification leaves unescaped in a header: visible ASCII without `"` and `%`.
+_PLAIN = "!#$&'()*+,/:;<=>?@[\\]^`{|}"
+
+
+class Malformed(Exception):
+    """The message is no event that this service can read, and never will be."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedEvent:
+    """An event as a handler sees it; `trace` is what it carries on to the events it causes."""
+
+    id: str
+    type: str
+    source: str
+    subject: str
+    time: datetime
+    data: dict[str, object]
+    trace: Mapping[str, str]
+
+
+def headers_of(
+    *, id_: str, type_: str, source: str, subject: str, time: datetime, trace: Mapping[str, str]
+) -> dict[str, str]:
+    """Write the attributes of an event; its partition key is what it happened to."""
+    return {
+        "ce-specversion": "1.0",
+        "ce-id": id_,
+        "ce-type": _escaped(type_),
+        "ce-source": source,
+        "ce-subject": _escaped(subject),
+        "ce-partitionkey": _escaped(subject),
+        "ce-time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "content-type": JSON,
+        **{name: trace[name] for name in TRACE_HEADERS if name in trace},
+    }
+
+
+def source_of(service_name: str) -> str:
+    """Return the URI reference that names a service as the origin of its events."""
+    return f"/{quote(service_name, safe='')}"
+
+
+def trace_of(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return what ties a message to the request that caused it."""
+    return {name: headers[name] for name in TRACE_HEADERS if name in headers}
+
+
+def read(message: Message) -> ReceivedEvent:
+    """Read an event; raises `Malformed`. Attributes and members that are not known are ignored."""
+    headers = message.headers
+    try:
+        time = datetime.fromisoformat(headers.get("ce-time", "1970-01-01T00:00:00Z"))
+        data: object = from_json(message.body)
+    except ValueError as error:
+        raise Malformed(str(error)) from None
+    if not isinstance(data, dict):
+        raise Malformed("the body is not a JSON object")
+    return ReceivedEvent(
+        id=message.id,
+        type=message.type,
+        source=unquote(headers.get("ce-source", "")),
+        subject=unquote(headers.get("ce-subject", "")),
+        time=time,
+        data=cast("dict[str, object]", data),
+        trace=trace_of(headers),
+    )
+
+
+def _escaped(value: str) -> str:
+    return quote(value, safe=_PLAIN)

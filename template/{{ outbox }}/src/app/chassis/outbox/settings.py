@@ -1,0 +1,39 @@
+"""The knobs of the outbox and of the inbox."""
+
+from datetime import timedelta
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from app.chassis.settings import Duration, Settings
+
+
+class OutboxSettings(Settings):
+    """How the relay takes events from the table to the broker."""
+
+    model_config = SettingsConfigDict(env_prefix="OUTBOX_")
+
+    poll_interval: Duration = timedelta(seconds=1)
+    batch_size: int = Field(500, ge=1, le=10_000)
+    publish_timeout: Duration = timedelta(seconds=5)
+    lease: Duration = timedelta(seconds=30)
+    max_attempts: int = Field(10, ge=1, le=1000)
+    backoff: Duration = timedelta(seconds=1)
+    backoff_limit: Duration = timedelta(minutes=1)
+    retention: Duration = timedelta(days=7)
+    purge_interval: Duration = timedelta(minutes=1)
+
+
+class InboxSettings(Settings):
+    """How the worker handles what the broker brings."""
+
+    model_config = SettingsConfigDict(env_prefix="INBOX_")
+
+    poll_interval: Duration = timedelta(seconds=1)
+    batch_size: int = Field(50, ge=1, le=1000)
+    handler_timeout: Duration = timedelta(seconds=15)
+    max_attempts: int = Field(5, ge=1, le=1000)
+    backoff: Duration = timedelta(seconds=1)
+    backoff_limit: Duration = timedelta(minutes=1)
+    retention: Duration = timedelta(days=14)
+    purge_interval: Duration = timedelta(minutes=1)

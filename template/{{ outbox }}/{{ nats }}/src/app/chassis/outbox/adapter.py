@@ -1,0 +1,179 @@
+"""NATS JetStream behind the port: a stream for the topic, a durable pull consumer for each reader."""
+
+import asyncio
+import re
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
+
+import nats
+import structlog
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServerError
+from nats.js.errors import Error as JetStreamError
+from nats.js.errors import ServiceUnavailableError
+
+from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
+from app.chassis.outbox.broker_settings import BrokerSettings
+
+RECONNECT_SECONDS = 0.25
+PING_SECONDS = 5
+FETCH_SECONDS = 1.0
+ACK_WAIT_SECONDS = 60
+DUPLICATE_WINDOW_SECONDS = 120
+MESSAGE_ID = "Nats-Msg-Id"
+
+# Words that may stand in a subject; anything else could be read as a wildcard.
+_TYPE = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+# In this order: the first line that fits is the one that counts.
+_NOT_AVAILABLE = (NoStreamResponseError, ServiceUnavailableError, ServerError)
+_REFUSALS = (APIError, errors.MaxPayloadError, errors.BadSubjectError)
+_FAILURES = (errors.Error, JetStreamError, OSError, TimeoutError)
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@asynccontextmanager
+async def connected(settings: BrokerSettings, name: str) -> "AsyncGenerator[NatsBroker]":
+    """Keep a connection to the broker while the block runs; it need not be there yet."""
+    broker = NatsBroker(settings, name)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+class NatsBroker:
+    """Holds one connection, and makes a new one whenever it is lost.
+
+    It does not use the client's own reconnecting: that would keep what is published meanwhile,
+    and the relay must know that it was not confirmed.
+    """
+
+    def __init__(self, settings: BrokerSettings, name: str) -> None:
+        self.settings = settings
+        self._servers = settings.servers
+        self._name = name
+        self._up = asyncio.Event()
+        self._client: Client | None = None
+        self._stream: JetStreamContext | None = None
+        self._keeper = asyncio.create_task(self._keep_connected())
+
+    async def ready(self) -> None:
+        """Wait until there is a connection, and the topic's stream on it."""
+        await self._up.wait()
+
+    @property
+    def _connection(self) -> Client:
+        if self._client is None:
+            raise BrokerUnavailable("not connected")
+        return self._client
+
+    @property
+    def stream(self) -> JetStreamContext:
+        """The connection's JetStream.
+
+        Raises:
+            BrokerUnavailable: there is none at the moment.
+        """
+        if self._stream is None:
+            raise BrokerUnavailable("not connected")
+        return self._stream
+
+    async def publish(self, message: Message) -> None:
+        """Publish and wait for the stream's acknowledgement; the stream drops repeated ids."""
+        if not _TYPE.fullmatch(message.type):
+            raise Refused("the event's type cannot be part of a subject")
+        subject = f"{self.settings.topic}.{message.type}"
+        headers = {**message.headers, MESSAGE_ID: message.id}
+        try:
+            await self.stream.publish(subject, message.body, headers=headers)
+        except _NOT_AVAILABLE as error:
+            raise BrokerUnavailable(str(error)) from error
+        except _REFUSALS as error:
+            raise Refused(str(error)) from error
+        except _FAILURES as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
+        """Make the durable consumer, or bring it up to date with the types that are handled."""
+        config = api.ConsumerConfig(
+            durable_name=consumer,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=ACK_WAIT_SECONDS,
+            filter_subjects=[f"{topic}.{type_}" for type_ in sorted(types)],
+        )
+        try:
+            await self.stream.add_consumer(topic, config)
+            return await PullSubscription.open(self._connection, topic, consumer)
+        except _FAILURES as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def close(self) -> None:
+        """Leave the broker, with what is in flight sent."""
+        self._keeper.cancel()
+        await asyncio.gather(self._keeper, return_exceptions=True)
+        if self._client is not None:
+            await self._client.close()
+
+    async def _keep_connected(self) -> None:
+        told = False
+        while True:
+            lost = asyncio.Event()
+            try:
+                await self._connect(lost)
+            except _FAILURES as error:
+                if not told:
+                    log.warning("broker_unavailable", error=type(error).__name__)
+                told = True
+            else:
+                log.info("broker_connected")
+                told = False
+                await lost.wait()
+                log.warning("broker_connection_lost")
+                told = True
+            await self._disconnect()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _connect(self, lost: asyncio.Event) -> None:
+        async def on_closed() -> None:
+            lost.set()
+
+        async def on_error(error: Exception) -> None:
+            log.debug("broker_error", error=type(error).__name__)
+
+        self._client = await nats.connect(
+            self._servers,
+            name=self._name,
+            allow_reconnect=False,
+            connect_timeout=max(1, round(self.settings.connect_timeout.total_seconds())),
+            ping_interval=PING_SECONDS,
+            closed_cb=on_closed,
+            error_cb=on_error,
+        )
+        stream = self._client.jetstream()
+        await self._ensure_stream(stream)
+        self._stream = stream
+        self._up.set()
+
+    async def _disconnect(self) -> None:
+        self._up.clear()
+        client, self._client, self._stream = self._client, None, None
+        if client is not None and not client.is_closed:
+            await client.close()
+
+    async def _ensure_stream(self, stream: JetStreamContext) -> None:
+        """Make the topic's stream if nobody has; how it is replicated is its owner's decision."""
+        topic, retention = self.settings.topic, self.settings.retention.total_seconds()
+        try:
+            await stream.stream_info(topic)
+        except NotFoundError:
+            await stream.add_stream(
+                name=topic,
+                subjects=[f"{topic}.>"],
+                max_age=retention,
+                duplicate_window=min(DUPLICATE_WINDOW_SECONDS, retention),
+            )
+            log.info("stream_created", topic=topic)

@@ -1,0 +1,44 @@
+"""Where the broker is."""
+
+from datetime import timedelta
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import SettingsConfigDict
+
+from app import about
+from app.chassis.settings import ConfigurationError, Duration, Settings
+
+SCHEMES = ("nats://", "tls://", "ws://", "wss://")
+
+
+class BrokerSettings(Settings):
+    """The broker's address, and the stream that the service's events go to.
+
+    `topic` is the stream's name and the first word of its subjects; `retention` is how long a
+    stream that the service makes itself keeps messages, so for how long they can be redelivered.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="BROKER_")
+
+    url: SecretStr | None = None
+    topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    retention: Duration = timedelta(days=7)
+    connect_timeout: Duration = timedelta(seconds=2)
+
+    @field_validator("url")
+    @classmethod
+    def _is_nats(cls, url: SecretStr | None) -> SecretStr | None:
+        if url and not all(one.startswith(SCHEMES) for one in url.get_secret_value().split(",")):
+            raise ValueError("must be like nats://user:password@host:4222")
+        return url
+
+    @property
+    def servers(self) -> list[str]:
+        """The servers of the cluster; only the relay and the worker need them.
+
+        Raises:
+            ConfigurationError: no address is configured.
+        """
+        if self.url is None:
+            raise ConfigurationError({"BROKER_URL": "Field required"})
+        return self.url.get_secret_value().split(",")

@@ -1,0 +1,103 @@
+"""Reading from a durable JetStream consumer: one standing request, messages as they come.
+
+The client's own `fetch` waits for a full batch or its timeout, so it is either slow or small.
+"""
+
+import asyncio
+import json
+import time
+
+from nats import errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
+
+WAIT_SECONDS = 1.0
+REQUEST_SECONDS = 30
+MESSAGE_ID = "nats-msg-id"
+NO_RESPONDERS = "503"
+
+
+class PullSubscription:
+    """A reader of a consumer on one connection; when that is gone, subscribe anew."""
+
+    def __init__(self, client: Client, topic: str, consumer: str, inbox: str) -> None:
+        self._client = client
+        self._topic = topic
+        self._requests = f"$JS.API.CONSUMER.MSG.NEXT.{topic}.{consumer}"
+        self._inbox = inbox
+        self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
+        self._expected = 0
+        self._expires = 0.0
+        self._gone = False
+
+    @classmethod
+    async def open(cls, client: Client, topic: str, consumer: str) -> "PullSubscription":
+        """Listen for what is going to be requested."""
+        inbox = client.new_inbox()
+        subscription = cls(client, topic, consumer, inbox)
+        await client.subscribe(inbox, cb=subscription.on_message)
+        return subscription
+
+    async def on_message(self, message: Msg) -> None:
+        """Take in a message, or the server's word that the request has ended."""
+        status = (message.headers or {}).get("Status")
+        if status is None:
+            self._expected -= 1
+            self._arrived.put_nowait(message)
+        else:
+            self._expected = 0
+            self._gone = status == NO_RESPONDERS
+
+    async def fetch(self, limit: int) -> list[Delivery]:
+        """Wait a moment for the first message, and take those that came with it."""
+        if self._gone or self._client.is_closed:
+            raise BrokerUnavailable("the connection or the consumer is gone")
+        if self._expected <= 0 or time.monotonic() > self._expires:
+            await self._request(limit)
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                fetched = [await self._arrived.get()]
+        except TimeoutError:
+            return []
+        while len(fetched) < limit and not self._arrived.empty():
+            fetched.append(self._arrived.get_nowait())
+        return [_NatsDelivery(message, self._topic) for message in fetched]
+
+    async def _request(self, limit: int) -> None:
+        body = {"batch": limit, "expires": REQUEST_SECONDS * 1_000_000_000}
+        self._expected = limit
+        self._expires = time.monotonic() + REQUEST_SECONDS + WAIT_SECONDS
+        try:
+            await self._client.publish(self._requests, json.dumps(body).encode(), self._inbox)
+        except (errors.Error, OSError) as error:
+            raise BrokerUnavailable(str(error)) from error
+
+
+class _NatsDelivery:
+    """A message that the stream waits to hear about."""
+
+    def __init__(self, raw: Msg, topic: str) -> None:
+        headers = {name.lower(): value for name, value in (raw.headers or {}).items()}
+        fallback = f"{raw.metadata.stream}:{raw.metadata.sequence.stream}"
+        self._raw = raw
+        self.message = Message(
+            id=headers.get("ce-id") or headers.get(MESSAGE_ID) or fallback,
+            type=headers.get("ce-type") or raw.subject.removeprefix(f"{topic}."),
+            key=headers.get("ce-partitionkey", ""),
+            headers=headers,
+            body=raw.data,
+        )
+
+    async def done(self) -> None:
+        try:
+            await self._raw.ack()
+        except (errors.Error, OSError) as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def give_back(self, seconds: float) -> None:
+        try:
+            await self._raw.nak(delay=seconds)
+        except (errors.Error, OSError) as error:
+            raise BrokerUnavailable(str(error)) from error

@@ -1,0 +1,68 @@
+"""Entity tags save transfers and prevent lost updates (RFC 9110, 13)."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import pytest
+
+from tests.kit.shop import ITEM, MERGE_PATCH, new_customer, new_order, patch
+
+
+def test_a_known_version_is_not_sent_again(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    etag = client.get(path).headers["etag"]
+    for known in (etag, f"W/{etag}", f'"other", {etag}', "*"):
+        response = client.get(path, headers={"If-None-Match": known})
+        assert response.status_code == 304
+        assert response.content == b""
+        assert response.headers["etag"] == etag
+    assert client.get(path, headers={"If-None-Match": '"7"'}).status_code == 200
+
+
+def test_a_change_must_name_its_version(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    assert client.patch(path, json={"name": "x"}, headers=MERGE_PATCH).status_code == 428
+    assert client.delete(path).status_code == 428
+
+
+@pytest.mark.parametrize("stale", ['"7"', 'W/"1"', '"unknown"'])
+def test_a_change_of_another_version_fails(client: httpx2.Client, stale: str) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    assert patch(client, path, {"name": "x"}, stale).status_code == 412
+    assert patch(client, path, {"name": "x"}, '"1"').status_code == 200
+
+
+def test_of_two_changes_at_once_one_wins(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    for version in range(1, 6):
+
+        def change(name: str, etag: str = f'"{version}"') -> int:
+            return patch(client, path, {"name": name}, etag).status_code
+
+        with ThreadPoolExecutor(2) as pool:
+            names = [f"first {version}", f"second {version}"]
+            assert sorted(pool.map(change, names)) == [200, 412]
+
+
+def test_compressed_and_plain_variants_have_different_tags(client: httpx2.Client) -> None:
+    items = [{**ITEM, "sku": f"SKU-{number}"} for number in range(50)]
+    path = f"/v1/orders/{new_order(client, items=items)['id']}"
+    plain = client.get(path, headers={"Accept-Encoding": "identity"})
+    compressed = client.get(path, headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in plain.headers
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert compressed.json() == plain.json()
+    assert compressed.headers["etag"] != plain.headers["etag"]
+    assert "accept-encoding" in plain.headers["vary"].lower()
+    assert "accept-encoding" in compressed.headers["vary"].lower()
+    for variant in (plain, compressed):
+        known = {"If-None-Match": variant.headers["etag"]}
+        assert client.get(path, headers=known).status_code == 304
+    assert (
+        patch(client, path, {"status": "cancelled"}, compressed.headers["etag"]).status_code == 200
+    )
+
+
+def test_small_answers_are_not_compressed(client: httpx2.Client) -> None:
+    response = client.get(f"/v1/customers/{new_customer(client)['id']}")
+    assert "content-encoding" not in response.headers

@@ -1,0 +1,104 @@
+"""Orders: placed for a known customer, and taken only where their status allows."""
+
+from decimal import Decimal
+from uuid import UUID, uuid4
+
+import httpx2
+import pytest
+
+from tests.kit.shop import ITEM, Json, new_customer, new_order, order_body, patch, pointers
+
+
+def test_a_new_order_is_pending_and_summed_up(client: httpx2.Client) -> None:
+    items = [ITEM, {"sku": "B", "quantity": 3, "unit_price": "0.10"}]
+    customer = new_customer(client)
+    response = client.post("/v1/orders", json=order_body(customer, items=items))
+    assert response.status_code == 201
+    order = response.json()
+    assert UUID(order["id"]).version == 7
+    assert order["status"] == "pending"
+    assert Decimal(order["total_amount"]) == Decimal("20.28")
+    assert isinstance(order["total_amount"], str)
+    assert [item["sku"] for item in order["items"]] == ["ABC-1", "B"]
+    assert client.get(response.headers["location"]).json() == order
+
+
+def test_all_violations_in_all_items_are_reported(client: httpx2.Client) -> None:
+    body = order_body(new_customer(client))
+    body["items"] = [{**ITEM, "quantity": 0}, {**ITEM, "unit_price": "-1", "color": "red"}]
+    response = client.post("/v1/orders", json={**body, "currency": "euro"})
+    assert response.status_code == 422
+    expected = {"#/currency", "#/items/0/quantity", "#/items/1/unit_price", "#/items/1/color"}
+    assert pointers(response) == expected
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"\xff", b"[1,", b'{"a":}', b"nul"])
+def test_malformed_json_is_a_bad_request(client: httpx2.Client, body: bytes) -> None:
+    headers = {"Content-Type": "application/json"}
+    response = client.post("/v1/orders", content=body, headers=headers)
+    assert response.status_code == (400 if body else 422)
+    assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])
+def test_a_body_of_another_media_type_is_refused(client: httpx2.Client, media_type: str) -> None:
+    headers = {"Content-Type": media_type}
+    assert client.post("/v1/orders", content=b"{}", headers=headers).status_code == 415
+
+
+@pytest.mark.parametrize("member", ["id", "status", "created_at", "total_amount", "owner_id"])
+def test_what_the_service_sets_cannot_be_sent(client: httpx2.Client, member: str) -> None:
+    body = order_body(new_customer(client), **{member: "confirmed"})
+    response = client.post("/v1/orders", json=body)
+    assert response.status_code == 422
+    assert pointers(response) == {f"#/{member}"}
+
+
+def test_an_order_of_an_unknown_customer_is_refused(client: httpx2.Client) -> None:
+    response = client.post("/v1/orders", json=order_body({"id": str(uuid4())}))
+    assert response.status_code == 422
+    assert pointers(response) == {"#/customer_id"}
+
+
+def test_an_order_goes_only_where_its_status_allows(client: httpx2.Client) -> None:
+    path = f"/v1/orders/{new_order(client)['id']}"
+    assert patch(client, path, {"status": "confirmed"}).json()["status"] == "confirmed"
+    assert patch(client, path, {"status": "cancelled"}).json()["status"] == "cancelled"
+    refused = patch(client, path, {"status": "confirmed"})
+    assert refused.status_code == 409
+    assert refused.json()["type"].endswith("/problems/order-transition-not-allowed")
+    assert client.get(path).json()["status"] == "cancelled"
+
+
+def test_a_deleted_order_is_gone(client: httpx2.Client) -> None:
+    path = f"/v1/orders/{new_order(client)['id']}"
+    assert client.delete(path, headers={"If-Match": '"1"'}).status_code == 204
+    assert client.get(path).status_code == 404
+
+
+def test_a_batch_tells_for_each_order_what_became_of_it(client: httpx2.Client) -> None:
+    good = order_body(new_customer(client))
+    empty = order_body({"id": str(uuid4())}, items=())
+    orders = [good, empty, order_body({"id": str(uuid4())}), good]
+    response = client.post("/v1/order-batches", json={"orders": orders})
+    assert response.status_code == 207
+    results = response.json()["items"]
+    assert [result["status"] for result in results] == [201, 422, 422, 201]
+    assert [result["index"] for result in results] == [0, 1, 2, 3]
+    for placed in (results[0], results[3]):
+        assert client.get(f"/v1/orders/{placed['id']}").json() == placed["order"]
+    assert results[1]["problem"]["errors"][0]["pointer"] == "#/items"
+
+
+def test_a_batch_of_failures_is_still_a_207(client: httpx2.Client) -> None:
+    response = client.post("/v1/order-batches", json={"orders": [{}, {"currency": 1}]})
+    assert response.status_code == 207
+    assert {result["status"] for result in response.json()["items"]} == {422}
+
+
+@pytest.mark.parametrize("size", [0, 101])
+def test_a_batch_has_1_to_100_orders(client: httpx2.Client, size: int) -> None:
+    orders: list[Json] = [{}] * size
+    response = client.post("/v1/order-batches", json={"orders": orders})
+    assert response.status_code == 422
+    assert pointers(response) == {"#/orders"}

@@ -1,0 +1,40 @@
+"""One API under two addresses: by path, and by media type."""
+
+import httpx2
+
+from app import about
+from tests.kit.shop import customer_body, new_customer
+
+VENDOR = f"application/vnd.{about.SLUG}+json;version=1"
+
+
+def test_a_media_type_chooses_the_version(client: httpx2.Client) -> None:
+    customer = new_customer(client)
+    response = client.get(f"/customers/{customer['id']}", headers={"Accept": VENDOR})
+    assert response.status_code == 200
+    assert response.json() == customer
+    assert response.headers["content-type"] == VENDOR
+    assert "Accept" in response.headers["vary"]
+
+
+def test_without_a_version_the_current_one_is_served(client: httpx2.Client) -> None:
+    for accept in ("*/*", "application/json", f"application/vnd.{about.SLUG}+json"):
+        assert client.get("/customers", headers={"Accept": accept}).status_code == 200
+    body = customer_body()
+    response = client.post("/customers", json=body)
+    assert response.status_code == 201
+    assert client.get(response.headers["location"]).json()["email"] == body["email"]
+
+
+def test_an_unknown_version_is_not_acceptable(client: httpx2.Client) -> None:
+    unknown = VENDOR.replace("version=1", "version=99")
+    assert client.get("/customers", headers={"Accept": unknown}).status_code == 406
+    either = {"Accept": f"{unknown}, {VENDOR};q=0.5"}
+    assert client.get("/customers", headers=either).status_code == 200
+
+
+def test_links_stay_at_the_address_that_was_asked(client: httpx2.Client) -> None:
+    new_customer(client)
+    new_customer(client)
+    page = client.get("/customers?limit=1").json()
+    assert page["next"].startswith(str(client.base_url.join("/customers?")))
