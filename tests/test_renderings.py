@@ -88,7 +88,7 @@ def test_copier_writes_what_the_layers_predict(
     answers: dict[str, Answer], catalogue: Catalogue, template: Path, rendering: Rendering
 ):
     defaults: dict[str, Answer] = {"framework": "fastapi", "example": True, "ci": "github"}
-    deploy: dict[str, Answer] = {"deploy": ["compose"]}
+    deploy: dict[str, Answer] = {"deploy": ["compose"], "broker": "nats"}
 
     expected = predicted(
         catalogue, defaults | deploy | answers, every_source(template / "template")

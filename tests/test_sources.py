@@ -3,6 +3,7 @@
 import ast
 import json
 import re
+import subprocess
 import tomllib
 from collections import Counter
 from collections.abc import Callable
@@ -137,3 +138,10 @@ def test_paths_are_valid_on_every_system():
     for source in SOURCES:
         assert not re.search(r'[<>:"|?*\\]|[. ](/|$)', str(source)), source
         assert len(str(source)) < 200
+
+
+def test_git_ignores_no_file_of_the_template():
+    ask = ["git", "-C", str(ROOT), "check-ignore", "--no-index", "--stdin"]
+    paths = "\n".join(map(str, SOURCES))
+    done = subprocess.run(ask, input=paths, capture_output=True, text=True, check=False)
+    assert done.stdout == ""

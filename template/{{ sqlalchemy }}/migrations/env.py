@@ -33,6 +33,9 @@ def run(connection: Connection | None) -> None:
         process_revision_directives=name_revision,
     )
     with context.begin_transaction():
+        if connection is None:
+            context.execute("SET lock_timeout = '5s'")
+            context.execute("SET statement_timeout = '10min'")
         context.run_migrations()
 
 

@@ -213,10 +213,15 @@ def problem_for_status(
 def violations(errors: Iterable[Mapping[str, Any]], source: str | None = None) -> list[Violation]:
     """Translate Pydantic's errors; `source` is prepended where their locations lack one."""
     prefix = () if source is None else (source,)
-    return [
-        Violation.at((*prefix, *entry["loc"]), _reason(entry))
-        for entry in errors
-    ]
+    return [Violation.at((*prefix, *entry["loc"]), _reason(entry)) for entry in errors]
+
+
+def invalid_request(
+    errors: Iterable[Mapping[str, Any]], source: str | None = None
+) -> ValidationFailed:
+    """What a request is answered with that Pydantic has refused."""
+    detail = "The request breaks the rules listed in errors."
+    return ValidationFailed(detail, errors=violations(errors, source))
 
 
 def _reason(entry: Mapping[str, Any]) -> str:

@@ -85,6 +85,13 @@ def render_resource(
     return Rendered(201 if location else 200, headers, view.model_dump_json().encode())
 
 
+def render(view: BaseModel, status: int = 200) -> Rendered:
+    """Answer with `view`, leaving out what it does not have."""
+    return Rendered(
+        status, {"content-type": JSON}, view.model_dump_json(exclude_none=True).encode()
+    )
+
+
 def render_page(
     page: OffsetPage[Any] | CursorPage[Any], fields: frozenset[str] | None = None
 ) -> Rendered:

@@ -1,7 +1,9 @@
 """The OpenAPI document: what the framework found out, completed by what every route promises."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from html import escape
+from http import HTTPStatus
+from typing import Any, cast
 
 from app import about
 from app.chassis.errors import PROBLEM_MEDIA_TYPE, ProblemDocument
@@ -9,6 +11,11 @@ from app.chassis.versioning import Deprecation
 
 Node = dict[str, Any]
 
+SCHEMAS = "#/components/schemas/{model}"
+
+PLACES = ("path", "query", "header", "cookie")
+FRAMEWORK_REFUSALS = ("400", "422")
+"""A framework's own ideas of what a refused request is answered with."""
 METHODS = ("get", "put", "post", "patch", "delete")
 PROBLEMS: dict[int, str] = {
     400: "The request could not be understood.",
@@ -24,6 +31,21 @@ PROBLEMS: dict[int, str] = {
     500: "The service failed.",
     503: "The service is overloaded or draining.",
 }
+SWAGGER_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="https://cdn.jsdelivr.net/npm/swagger-ui-dist@5/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({{url: "/openapi.json", dom_id: "#swagger-ui"}})</script>
+</body>
+</html>
+"""
 ETAG: Node = {"description": "The resource's version.", "schema": {"type": "string"}}
 LOCATION: Node = {"description": "Where the new resource is.", "schema": {"type": "string"}}
 
@@ -36,15 +58,16 @@ def complete(document: Node, planned: Iterable[Deprecation]) -> None:
         "description": about.DESCRIPTION,
         "contact": {"name": about.OWNER},
     }
+    _tidy(document)
     schemas: Node = document.setdefault("components", {}).setdefault("schemas", {})
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    template = "#/components/schemas/{model}"
-    problem = ProblemDocument.model_json_schema(ref_template=template)
+    problem = ProblemDocument.model_json_schema(ref_template=SCHEMAS)
     schemas |= problem.pop("$defs")
     schemas["ProblemDocument"] = problem
     deprecated = {(plan.method.lower(), plan.path) for plan in planned}
     for method, path, operation in operations(document):
+        _simplify(operation)
         _complete_operation(method, path, operation)
         if (method, path) in deprecated:
             operation["deprecated"] = True
@@ -69,8 +92,6 @@ def add_problem(operation: Node, status: int, description: str) -> None:
 
 def _complete_operation(method: str, path: str, operation: Node) -> None:
     responses = operation["responses"]
-    # The framework's own idea of a validation error is not what the service sends.
-    responses.pop("422", None)
     for status in sorted(_statuses(method, path, operation)):
         add_problem(operation, status, PROBLEMS[status])
     for status, response in responses.items():
@@ -78,6 +99,78 @@ def _complete_operation(method: str, path: str, operation: Node) -> None:
             response.setdefault("headers", {})["Location"] = LOCATION
         if status in ("200", "201") and _has_version(operation):
             response.setdefault("headers", {})["ETag"] = ETAG
+
+
+def _tidy(node: Any) -> None:
+    """Leave out the defaults that mean none, and the fractions of whole numbers."""
+    if isinstance(node, dict):
+        fields = cast("Node", node)
+        if fields.get("default", ...) is None:
+            del fields["default"]
+        for key, value in fields.items():
+            if isinstance(value, float) and value.is_integer():
+                fields[key] = int(value)
+            _tidy(value)
+    elif isinstance(node, list):
+        for item in cast("list[Any]", node):
+            _tidy(item)
+
+
+def _simplify(operation: Node) -> None:
+    """Say things in the same words, whichever framework found them out."""
+    _summarise(operation)
+    if not operation.get("deprecated", True):
+        del operation["deprecated"]
+    operation["parameters"] = sorted(
+        map(_parameter, operation.get("parameters", ())), key=lambda item: PLACES.index(item["in"])
+    )
+    if not operation["parameters"]:
+        del operation["parameters"]
+    responses = operation["responses"]
+    for status in FRAMEWORK_REFUSALS:
+        responses.pop(status, None)
+    for status, response in responses.items():
+        if response["description"] in ("Successful Response", HTTPStatus(int(status)).description):
+            response["description"] = HTTPStatus(int(status)).phrase
+        for media_type in response.get("content", {}).values():
+            media_type["schema"] = _schema(media_type["schema"])
+        if not response.get("headers", True):
+            del response["headers"]
+
+
+def _summarise(operation: Node) -> None:
+    """Take the summary from the docstring's first line, not from the function's name."""
+    summary, _, rest = operation.get("description", "").partition("\n")
+    if summary:
+        operation["summary"] = summary.removesuffix(".")
+        operation["description"] = rest.strip()
+    if not operation.get("description", True):
+        del operation["description"]
+
+
+def _parameter(parameter: Node) -> Node:
+    """What can be left out cannot be null; the rest are defaults that need no words."""
+    schema = _schema(parameter["schema"])
+    options = [
+        option
+        for option in schema.pop("anyOf", schema.pop("oneOf", ()))
+        if option != {"type": "null"}
+    ]
+    if len(options) == 1:
+        schema |= options[0]
+    elif options:
+        schema["anyOf"] = options
+    schema.pop("description", None)
+    kept = {key: value for key, value in parameter.items() if value or key == "required"}
+    return {**kept, "schema": schema}
+
+
+def _schema(schema: Node) -> Node:
+    """A schema without the name of the function or the parameter that it was found at."""
+    plain = {key: value for key, value in schema.items() if key != "title"}
+    if plain.get("additionalProperties") == {}:
+        plain["additionalProperties"] = True
+    return plain
 
 
 def _statuses(method: str, path: str, operation: Node) -> set[int]:
@@ -98,3 +191,8 @@ def _statuses(method: str, path: str, operation: Node) -> set[int]:
 def _has_version(operation: Node) -> bool:
     names = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
     return bool(names & {"if-match", "if-none-match"}) or "201" in operation["responses"]
+
+
+def swagger_page() -> str:
+    """The page of `/docs`: Swagger UI, reading `/openapi.json`."""
+    return SWAGGER_PAGE.format(title=escape(about.TITLE))

@@ -84,7 +84,9 @@ class ConfigurationError(Exception):
         reasons: dict[str, str] = {}
         for entry in error.errors(include_input=False, include_url=False):
             field = str(entry["loc"][0]) if entry["loc"] else ""
-            reasons[f"{prefix}{field}".upper() or settings.__name__] = entry["msg"].removeprefix("Value error, ")
+            reasons[f"{prefix}{field}".upper() or settings.__name__] = entry["msg"].removeprefix(
+                "Value error, "
+            )
         return cls(reasons)
 
     @classmethod

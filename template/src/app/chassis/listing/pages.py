@@ -37,8 +37,8 @@ class CursorPage(BaseModel, Generic[T]):
 
     items: list[T]
     cursors: Cursors
-    next: str | None = Field(None, description="Absolute URI of the next page.")
-    prev: str | None = Field(None, description="Absolute URI of the previous page.")
+    next: str | None = Field(default=None, description="Absolute URI of the next page.")
+    prev: str | None = Field(default=None, description="Absolute URI of the previous page.")
 
     @classmethod
     def of(
@@ -60,8 +60,8 @@ class OffsetPage(BaseModel, Generic[T]):
     offset: int
     limit: int
     total: int | None = None
-    next: str | None = Field(None, description="Absolute URI of the next page.")
-    prev: str | None = Field(None, description="Absolute URI of the previous page.")
+    next: str | None = Field(default=None, description="Absolute URI of the next page.")
+    prev: str | None = Field(default=None, description="Absolute URI of the previous page.")
 
     @classmethod
     def of(

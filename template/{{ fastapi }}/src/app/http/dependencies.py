@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
-from fastapi import Depends, Header, Request, Response
+from fastapi import Body, Depends, Header, Request, Response
 
-from app.chassis.conditional import Precondition, precondition
 from app.chassis.http import Rendered, ServerSettings, page_links
 from app.chassis.listing.pages import PageLinks
+from app.chassis.middleware.media_types import MERGE_PATCH
 from app.chassis.service import Service
 
 T = TypeVar("T")
@@ -27,17 +27,14 @@ def provided(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
     return resolve
 
 
-async def _precondition(if_match: Annotated[str | None, Header()] = None) -> Precondition:
-    return precondition(if_match)
-
-
 async def _links(request: Request) -> PageLinks:
     return page_links(request.scope, service_of(request).get(ServerSettings))
 
 
-IfMatch = Annotated[Precondition, Depends(_precondition)]
-IfNoneMatch = Annotated[str | None, Header()]
-Prefer = Annotated[str | None, Header(description="`count=exact` adds the total.")]
+IfMatch = Annotated[str | None, Header(alias="If-Match")]
+IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
+Prefer = Annotated[str | None, Header(alias="Prefer", description="`count=exact` adds the total.")]
+MergePatch = Annotated[T, Body(media_type=MERGE_PATCH)]
 Links = Annotated[PageLinks, Depends(_links)]
 
 

@@ -12,6 +12,9 @@ from app.chassis.problems import ProblemRenderer, describe
 from app.http.dependencies import provided
 
 router = APIRouter(tags=["operations"])
+CANNOT_SERVE: dict[int | str, dict[str, Any]] = {
+    503: {"model": dict[str, Any], "description": "Not now."}
+}
 UseChecks = Annotated[HealthChecks, Depends(provided(HealthChecks))]
 UseProblems = Annotated[ProblemRenderer, Depends(provided(ProblemRenderer))]
 
@@ -22,14 +25,14 @@ async def live() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/health/ready")
+@router.get("/health/ready", response_model=dict[str, Any], responses=CANNOT_SERVE)
 async def ready(checks: UseChecks) -> JSONResponse:
     """Can the service handle requests?"""
     readiness = await checks.readiness()
     return JSONResponse(asdict(readiness), readiness.http_status)
 
 
-@router.get("/health/startup")
+@router.get("/health/startup", response_model=dict[str, Any], responses=CANNOT_SERVE)
 async def startup(checks: UseChecks) -> JSONResponse:
     """Has the service started?"""
     status = "started" if checks.started else "starting"

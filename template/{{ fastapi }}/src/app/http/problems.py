@@ -2,10 +2,11 @@
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Route
+from starlette.requests import ClientDisconnect
 
-from app.chassis.errors import BadRequest, Problem, ValidationFailed, problem_for_status, violations
+from app.chassis.errors import BadRequest, Problem, invalid_request, problem_for_status
 from app.chassis.problems import ProblemRenderer
 from app.http.dependencies import as_response, service_of
 
@@ -27,14 +28,13 @@ async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     if any(entry["type"] == "json_invalid" for entry in error.errors()):
         return await _respond(request, BadRequest("The body is not valid JSON."))
-    failed = ValidationFailed(
-        "The request breaks the rules listed in errors.", errors=violations(error.errors())
-    )
-    return await _respond(request, failed)
+    return await _respond(request, invalid_request(error.errors()))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.__cause__ is not None:
+        return await _respond(request, _unreadable(error.__cause__))
     headers = dict(error.headers or {})
     if error.status_code == 405:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
@@ -42,9 +42,18 @@ async def _http_error(request: Request, error: Exception) -> Response:
     return await _respond(request, problem_for_status(error.status_code, detail, headers))
 
 
+def _unreadable(cause: BaseException) -> Problem:
+    """Why the body could not be read: FastAPI keeps the true reason as the cause of its own."""
+    if isinstance(cause, Problem):
+        return cause
+    if isinstance(cause, ClientDisconnect):
+        return BadRequest("The body is not complete.")
+    return BadRequest("The body is not valid JSON.")
+
+
 def _allowed_methods(request: Request) -> set[str]:
     methods: set[str] = set()
-    for route in request.app.routes:
-        if isinstance(route, Route) and route.matches(request.scope)[0] != Match.NONE:
+    for route in iter_route_contexts(request.app.routes):
+        if route.path_regex.fullmatch(request.scope["path"]):
             methods |= route.methods or set()
     return methods | ({"HEAD"} if "GET" in methods else set())

@@ -53,8 +53,6 @@ def describe(api: Litestar) -> Node:
     schemas: Node = document.setdefault("components", {}).setdefault("schemas", {})
     for path, method, handler in _handlers(api):
         operation = document["paths"][path][method]
-        # The framework's own idea of a validation error is not what the service sends.
-        operation["responses"].pop("400", None)
         for model in _query_models(handler):
             operation.setdefault("parameters", []).extend(_query_parameters(model, schemas))
     _refer_to_models(document["paths"], schemas)

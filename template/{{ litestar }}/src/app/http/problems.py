@@ -3,16 +3,17 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from litestar import Request, Response
 from litestar.enums import ParamType
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException
 from litestar.params import BodyKwarg, ParameterKwarg
 from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 from litestar.utils import normalize_path
 from pydantic import TypeAdapter, ValidationError
 
-from app.chassis.asgi import ASGIApp, Receive, Scope, Send
+from app.chassis.asgi import ASGIApp, Receive, Scope, Send, respond
 from app.chassis.errors import NotFound, invalid_request, problem_for_status
 from app.chassis.problems import ProblemRenderer
 from app.http.dependencies import BODY, as_response, service_of
@@ -26,24 +27,34 @@ def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 
 def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    if isinstance(error.__cause__, msgspec.ValidationError):
+        return _invalid(request, error)
     if error.status_code >= 500:
         return _respond(request, error)
     headers = dict(error.headers or {})
     if error.status_code == 405:
-        headers = {"Allow": ", ".join(sorted(_allowed_methods(headers["allow"])))}
+        allowed = _allowed_methods(headers["allow"])
+        headers = {"Allow": ", ".join(allowed)}
+        _, _, _, _, request.scope["path_template"] = request.app.asgi_router.handle_routing(
+            path=request.scope["path"], method=allowed[0]
+        )
     detail = None if error.status_code in (404, 405) else error.detail
     return _respond(request, problem_for_status(error.status_code, detail, headers))
 
 
-def _allowed_methods(listed: str) -> set[str]:
+def _allowed_methods(listed: str) -> list[str]:
     methods = set(listed.split(", ")) - {"OPTIONS"}
-    return methods | ({"HEAD"} if "GET" in methods else set())
+    return sorted(methods | ({"HEAD"} if "GET" in methods else set()))
 
 
-def _invalid(request: Request[Any, Any, Any], error: ValidationException) -> Response[Any]:
-    """List every violation: Litestar stops at the first part of the request that has one."""
+def _invalid(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """List every violation: Litestar stops at the first part of the request that has one.
+
+    It also takes what a client sent for what a dependency returned where both have one name.
+    """
     found = list(_violations(request)) or list(_as_litestar_sees_it(error))
-    return _respond(request, invalid_request(found))
+    failed_inside = error.status_code >= 500 and not found
+    return _respond(request, error if failed_inside else invalid_request(found))
 
 
 def _violations(request: Request[Any, Any, Any]) -> Iterator[Error]:
@@ -66,7 +77,7 @@ def _places(request: Request[Any, Any, Any]) -> Iterator[tuple[tuple[str, ...], 
         kind = field.kwarg_definition
         if isinstance(kind, BodyKwarg):
             body.append((("body",), field))
-        elif isinstance(kind, ParameterKwarg):
+        elif isinstance(kind, ParameterKwarg) and not field.is_di_field:
             yield (kind.param_type.value, kind.name or name), field
     yield from body
 
@@ -74,10 +85,7 @@ def _places(request: Request[Any, Any, Any]) -> Iterator[tuple[tuple[str, ...], 
 def _given(request: Request[Any, Any, Any], place: tuple[str, ...]) -> Any:
     source, *name = place
     if source == "body":
-        body = request.scope.get(BODY)
-        if body is None:
-            raise KeyError(source)
-        return body
+        return request.scope[BODY]
     values: Mapping[str, Any] = {
         ParamType.PATH: request.path_params,
         ParamType.QUERY: request.query_params,
@@ -87,7 +95,7 @@ def _given(request: Request[Any, Any, Any], place: tuple[str, ...]) -> Any:
     return values[name[0]]
 
 
-def _as_litestar_sees_it(error: ValidationException) -> Iterator[Error]:
+def _as_litestar_sees_it(error: HTTPException) -> Iterator[Error]:
     entries: Any = error.extra if isinstance(error.extra, list) else []
     for entry in entries:
         place = (entry.get("source", "body"), *entry.get("key", "").split("."))
@@ -95,7 +103,6 @@ def _as_litestar_sees_it(error: ValidationException) -> Iterator[Error]:
 
 
 PROBLEM_HANDLERS: ExceptionHandlersMap = {
-    ValidationException: _invalid,
     HTTPException: _http_error,
     Exception: _respond,
 }
@@ -109,13 +116,19 @@ class ExactRoutes:
     answers OPTIONS by itself; TRACE it refuses, as it does every method that a route lacks.
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, problems: ProblemRenderer) -> None:
         self.app = app
+        self.problems = problems
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            if scope["path"] != normalize_path(scope["path"]):
-                raise NotFound
-            if scope["method"] == "OPTIONS":
-                scope = {**scope, "method": "TRACE"}
-        await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+        elif scope["path"] != normalize_path(scope["path"]):
+            rendered = self.problems.render(NotFound(), scope)
+            await respond(send, rendered.status, rendered.body, rendered.raw_headers)
+        elif scope["method"] == "OPTIONS":
+            scope["method"] = "TRACE"
+            await self.app(scope, receive, send)
+            scope["method"] = "OPTIONS"
+        else:
+            await self.app(scope, receive, send)

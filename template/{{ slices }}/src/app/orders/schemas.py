@@ -75,8 +75,10 @@ class OrderQuery(BaseModel):
     customer_id: UUID | None = None
     created_after: Timestamp | None = None
     created_before: Timestamp | None = None
-    sort: str | None = Field(None, description="`created_at`, `total_amount`; each with + or -.")
-    fields: str | None = Field(None, description="Fields of the items to return, by comma.")
+    sort: str | None = Field(
+        default=None, description="`created_at`, `total_amount`; each with + or -."
+    )
+    fields: str | None = Field(default=None, description="Fields of the items to return, by comma.")
     cursor: str | None = None
     limit: Limit = DEFAULT_LIMIT
 

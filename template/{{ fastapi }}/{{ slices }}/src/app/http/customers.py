@@ -5,11 +5,20 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
+from app.chassis.conditional import precondition
 from app.chassis.http import render_page, render_resource
 from app.chassis.listing.pages import OffsetPage, OffsetQuery, wants_count
 from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
 from app.customers.service import Customers
-from app.http.dependencies import IfMatch, IfNoneMatch, Links, Prefer, as_response, provided
+from app.http.dependencies import (
+    IfMatch,
+    IfNoneMatch,
+    Links,
+    MergePatch,
+    Prefer,
+    as_response,
+    provided,
+)
 
 router = APIRouter(prefix="/v1/customers", tags=["customers"])
 UseCustomers = Annotated[Customers, Depends(provided(Customers))]
@@ -48,26 +57,29 @@ async def get_customer(
 
 @router.put("/{customer_id}", response_model=CustomerView)
 async def replace_customer(
-    customer_id: UUID, body: CustomerBody, if_match: IfMatch, customers: UseCustomers
+    customer_id: UUID, body: CustomerBody, customers: UseCustomers, if_match: IfMatch = None
 ) -> Response:
     """Replace a customer."""
-    customer = await customers.replace(customer_id, body, if_match)
+    customer = await customers.replace(customer_id, body, precondition(if_match))
     return as_response(render_resource(customer.view, customer.version))
 
 
 @router.patch("/{customer_id}", response_model=CustomerView)
 async def change_customer(
-    customer_id: UUID, body: CustomerPatch, if_match: IfMatch, customers: UseCustomers
+    customer_id: UUID,
+    body: MergePatch[CustomerPatch],
+    customers: UseCustomers,
+    if_match: IfMatch = None,
 ) -> Response:
     """Change some of a customer's fields."""
-    customer = await customers.change(customer_id, body, if_match)
+    customer = await customers.change(customer_id, body, precondition(if_match))
     return as_response(render_resource(customer.view, customer.version))
 
 
 @router.delete("/{customer_id}", status_code=204)
 async def delete_customer(
-    customer_id: UUID, if_match: IfMatch, customers: UseCustomers
+    customer_id: UUID, customers: UseCustomers, if_match: IfMatch = None
 ) -> Response:
     """Delete a customer who has no orders."""
-    await customers.delete(customer_id, if_match)
+    await customers.delete(customer_id, precondition(if_match))
     return Response(status_code=204)

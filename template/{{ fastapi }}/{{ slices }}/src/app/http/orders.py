@@ -5,10 +5,18 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from app.chassis.http import render_page, render_resource
+from app.chassis.conditional import precondition
+from app.chassis.http import render, render_page, render_resource
 from app.chassis.listing.fields import parse_fields
 from app.chassis.listing.pages import CursorPage
-from app.http.dependencies import IfMatch, IfNoneMatch, Links, as_response, provided
+from app.http.dependencies import (
+    IfMatch,
+    IfNoneMatch,
+    Links,
+    MergePatch,
+    as_response,
+    provided,
+)
 from app.orders.batch import OrderBatches
 from app.orders.schemas import (
     BatchResults,
@@ -55,22 +63,24 @@ async def get_order(
 
 @router.patch("/{order_id}", response_model=OrderView)
 async def change_order(
-    order_id: UUID, body: OrderPatch, if_match: IfMatch, orders: UseOrders
+    order_id: UUID,
+    body: MergePatch[OrderPatch],
+    orders: UseOrders,
+    if_match: IfMatch = None,
 ) -> Response:
     """Confirm, cancel or reject an order."""
-    order = await orders.change_status(order_id, body.status, if_match)
+    order = await orders.change_status(order_id, body.status, precondition(if_match))
     return as_response(render_resource(order.view, order.version))
 
 
 @router.delete("/{order_id}", status_code=204)
-async def delete_order(order_id: UUID, if_match: IfMatch, orders: UseOrders) -> Response:
+async def delete_order(order_id: UUID, orders: UseOrders, if_match: IfMatch = None) -> Response:
     """Delete an order."""
-    await orders.delete(order_id, if_match)
+    await orders.delete(order_id, precondition(if_match))
     return Response(status_code=204)
 
 
 @batches.post("", status_code=207, response_model=BatchResults)
 async def place_orders(body: PlaceOrders, orders: UseBatches) -> Response:
     """Place up to 100 orders, each on its own."""
-    results = await orders.place(body.orders)
-    return Response(results.model_dump_json(exclude_none=True), 207, media_type="application/json")
+    return as_response(render(await orders.place(body.orders), 207))

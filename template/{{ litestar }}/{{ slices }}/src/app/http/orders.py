@@ -1,6 +1,5 @@
 """Routes of the orders slice."""
 
-from typing import Any
 from uuid import UUID
 
 from litestar import Response, Router, delete, get, patch, post
@@ -8,7 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from app.chassis.conditional import precondition
-from app.chassis.http import render_page, render_resource
+from app.chassis.http import render, render_page, render_resource
 from app.chassis.listing.fields import parse_fields
 from app.chassis.listing.pages import CursorPage, PageLinks
 from app.http.dependencies import (
@@ -88,7 +87,7 @@ async def place_orders(
     data: JSONBody[PlaceOrders], orders: NamedDependency[OrderBatches]
 ) -> Response[BatchResults]:
     """Place up to 100 orders, each on its own."""
-    return as_response(render_batch(await orders.place(data.orders)))
+    return as_response(render(await orders.place(data.orders), 207))
 
 
 router = Router(

@@ -2,8 +2,9 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
+from typing import Any
 
 import structlog
 
@@ -29,9 +30,33 @@ class Stop:
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
 
-    async def wait(self) -> None:
-        """Wait for the request to stop."""
-        await self._asked.wait()
+    async def or_done(self, work: Coroutine[Any, Any, object]) -> None:
+        """Wait for `work`, but give it up on the request to stop."""
+        asked, task = asyncio.create_task(self._asked.wait()), asyncio.create_task(work)
+        await asyncio.wait((asked, task), return_when=asyncio.FIRST_COMPLETED)
+        for unfinished in (asked, task):
+            unfinished.cancel()
+        await asyncio.gather(asked, task, return_exceptions=True)
+
+
+class Outage:
+    """Tells the log once that something cannot be used, and once that it can be again."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._lasting = False
+
+    def begun(self, error: Exception) -> None:
+        """It could not be used."""
+        if not self._lasting:
+            log.warning(f"{self._what}_unavailable", error=type(error).__name__)
+        self._lasting = True
+
+    def over(self) -> None:
+        """It could be used."""
+        if self._lasting:
+            log.info(f"{self._what}_available")
+        self._lasting = False
 
 
 def run_until_stopped(name: str, main: Callable[[Stop], Awaitable[None]]) -> None:

@@ -31,6 +31,7 @@ class InboxSettings(Settings):
 
     poll_interval: Duration = timedelta(seconds=1)
     batch_size: int = Field(50, ge=1, le=1000)
+    concurrency: int = Field(8, ge=1, le=100)
     handler_timeout: Duration = timedelta(seconds=15)
     max_attempts: int = Field(5, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)

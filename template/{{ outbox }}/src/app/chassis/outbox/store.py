@@ -5,18 +5,23 @@ the future by the lease, so a relay that dies loses its rows to the others when 
 and no transaction is open while the relay publishes.
 """
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import LiteralString
 from uuid import UUID
 
+import structlog
 from psycopg import AsyncConnection
 from psycopg.rows import class_row
 
+from app.chassis.database import DatabaseSettings
+from app.chassis.identifiers import new_id
 from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.settings import OutboxSettings
 
-WIDEST_WINDOW = 32_768
+WIDEST_WINDOW = 100_000
 PURGE_BATCH = 1000
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
@@ -28,63 +33,192 @@ WITH waiting AS MATERIALIZED (
     WHERE status = 'pending' AND available_at <= now()
     ORDER BY position LIMIT %(window)s
 ), first AS MATERIALIZED (
-    SELECT earliest.position
+    SELECT earliest.id
     FROM (SELECT DISTINCT aggregatetype, aggregateid FROM waiting) AS aggregate
     CROSS JOIN LATERAL (
-        SELECT position FROM outbox
+        SELECT id FROM outbox
         WHERE aggregatetype = aggregate.aggregatetype AND aggregateid = aggregate.aggregateid
             AND status <> 'published'
         ORDER BY position LIMIT 1
     ) AS earliest
 ), owned AS MATERIALIZED (
     SELECT aggregatetype, aggregateid FROM outbox
-    WHERE position IN (SELECT position FROM first)
-        AND status = 'pending' AND available_at <= now()
+    WHERE id IN (SELECT id FROM first) AND status = 'pending' AND available_at <= now()
     ORDER BY position LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
 ), due AS MATERIALIZED (
-    SELECT next.position
+    SELECT following.id
     FROM owned
     CROSS JOIN LATERAL (
-        SELECT position FROM outbox
+        SELECT id, position FROM outbox
         WHERE aggregatetype = owned.aggregatetype AND aggregateid = owned.aggregateid
             AND status <> 'published'
-        ORDER BY position LIMIT %(batch)s
-    ) AS next
-    ORDER BY next.position LIMIT %(batch)s
+        ORDER BY position LIMIT (SELECT 1 + 2 * %(batch)s / greatest(count(*), 1) FROM owned)
+    ) AS following
+    ORDER BY following.position LIMIT %(batch)s
 )
 UPDATE outbox SET available_at = now() + %(lease)s, claimed_by = %(relay)s
 FROM due
-WHERE outbox.position = due.position AND status = 'pending'
-RETURNING outbox.position, id, aggregatetype, aggregateid, type, payload::text AS payload, created,
-    trace, attempts, (SELECT count(*) FROM waiting) AS looked_at
+WHERE outbox.id = due.id AND status = 'pending'
+RETURNING outbox.id, position, aggregatetype, aggregateid, type, payload::text AS payload, created,
+    trace, attempts
 """
 
 PUBLISHED: LiteralString = """
 UPDATE outbox
 SET status = 'published', published_at = now(), attempts = attempts + 1, error = NULL,
     claimed_by = NULL
-WHERE position = ANY(%(positions)s) AND status <> 'published'
+WHERE id = ANY(%(ids)s) AND status <> 'published'
 """
 
 RELEASED: LiteralString = """
 UPDATE outbox SET available_at = now() + %(delay)s, claimed_by = NULL
-WHERE position = ANY(%(positions)s) AND status = 'pending' AND claimed_by = %(relay)s
+WHERE id = ANY(%(ids)s) AND status = 'pending' AND claimed_by = %(relay)s
 """
 
 REFUSED: LiteralString = """
 UPDATE outbox
-SET attempts = attempts + 1, error = %(error)s, claimed_by = NULL,
-    status = CASE WHEN attempts + 1 >= %(max_attempts)s THEN 'dead' ELSE 'pending' END,
+SET attempts = attempts + 1, error = %(error)s, claimed_by = NULL, status = %(status)s,
     available_at = now() + %(delay)s
-WHERE position = %(position)s AND status = 'pending' AND claimed_by = %(relay)s
+WHERE id = %(id)s AND status = 'pending' AND claimed_by = %(relay)s
 """
 
 PURGE: LiteralString = """
-DELETE FROM outbox WHERE position IN (
-    SELECT position FROM outbox
+DELETE FROM outbox WHERE id IN (
+    SELECT id FROM outbox
     WHERE status = 'published' AND published_at < now() - %(retention)s
     ORDER BY published_at LIMIT %(batch)s
     FOR UPDATE SKIP LOCKED
 )
 """
+
+# What the relay commits may be lost in a crash of the server: it is published again then. The
+# claim is written for its indexes, whatever the statistics of a table this lively say.
+SESSION = {"synchronous_commit": "off", "enable_seqscan": "off", "jit": "off", "timezone": "UTC"}
+DEAD_PEER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """An event that this relay has claimed."""
+
+    id: UUID
+    position: int
+    aggregatetype: str
+    aggregateid: str
+    type: str
+    payload: str
+    created: datetime
+    trace: dict[str, str]
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A row that the broker does not take, and why."""
+
+    row: Row
+    reason: str
+
+
+async def connect(settings: DatabaseSettings, name: str) -> AsyncConnection[tuple[object, ...]]:
+    """Open a connection of the relay's own; a peer that has vanished is noticed in seconds."""
+    milliseconds = int(settings.statement_timeout.total_seconds() * 1000)
+    options = {**SESSION, "statement_timeout": str(milliseconds)}
+    return await AsyncConnection.connect(
+        settings.url.get_secret_value(),
+        autocommit=True,
+        application_name=name,
+        connect_timeout=max(1, round(settings.connect_timeout.total_seconds())),
+        options=" ".join(f"-c {key}={value}" for key, value in options.items()),
+        tcp_user_timeout=milliseconds * 2,
+        **DEAD_PEER,
+    )
+
+
+class Store:
+    """One relay's view of the table, over one connection that is opened again when it is lost.
+
+    Every method raises `psycopg.OperationalError` while the database cannot be used.
+    """
+
+    def __init__(self, database: DatabaseSettings, settings: OutboxSettings, name: str) -> None:
+        self._database = database
+        self._settings = settings
+        self._name = name
+        self._relay = new_id()
+        self._window = WIDEST_WINDOW
+        self._connection: AsyncConnection[tuple[object, ...]] | None = None
+        self._turn = asyncio.Lock()
+
+    async def claim(self) -> list[Row]:
+        """Lease the next rows, in order; of an aggregate either its first ones or none."""
+        batch = self._settings.batch_size
+        parameters = {
+            "window": self._window,
+            "batch": batch,
+            "lease": self._settings.lease,
+            "relay": self._relay,
+        }
+        async with self._turn:
+            connection = await self._connected()
+            async with connection.cursor(row_factory=class_row(Row)) as cursor:
+                await cursor.execute(CLAIM, parameters)
+                rows = await cursor.fetchall()
+        # With a backlog a narrow look is enough; a wide one sees past what cannot be claimed.
+        self._window = batch if len(rows) == batch else WIDEST_WINDOW
+        return sorted(rows, key=lambda row: row.position)
+
+    async def mark_published(self, rows: Sequence[Row]) -> None:
+        """Note that the broker has confirmed these; a fact, whoever holds the lease by now."""
+        await self._execute(PUBLISHED, {"ids": [row.id for row in rows]})
+
+    async def release(self, rows: Sequence[Row], delay: timedelta) -> None:
+        """Give rows back that were not decided upon."""
+        ids = [row.id for row in rows]
+        await self._execute(RELEASED, {"ids": ids, "delay": delay, "relay": self._relay})
+
+    async def mark_refused(self, refusal: Refusal) -> None:
+        """Count an attempt, and set the next one; after the last the row is dead."""
+        row, settings = refusal.row, self._settings
+        attempts = row.attempts + 1
+        dead = attempts >= settings.max_attempts
+        parameters = {
+            "id": row.id,
+            "relay": self._relay,
+            "error": refusal.reason,
+            "status": "dead" if dead else "pending",
+            "delay": pause(attempts, settings.backoff, settings.backoff_limit),
+        }
+        await self._execute(REFUSED, parameters)
+        tell = log.error if dead else log.warning
+        tell(
+            "event_dead" if dead else "event_refused",
+            event_id=str(row.id),
+            type=row.type,
+            aggregate_id=row.aggregateid,
+            attempts=attempts,
+            reason=refusal.reason,
+        )
+
+    async def purge(self) -> int:
+        """Delete a batch of rows that were published longer than the retention ago."""
+        parameters = {"retention": self._settings.retention, "batch": PURGE_BATCH}
+        return await self._execute(PURGE, parameters)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _execute(self, statement: LiteralString, parameters: dict[str, object]) -> int:
+        async with self._turn:
+            connection = await self._connected()
+            return (await connection.execute(statement, parameters)).rowcount
+
+    async def _connected(self) -> AsyncConnection[tuple[object, ...]]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._database, self._name)
+        return self._connection

@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
-from sqlalchemy import DateTime, MetaData, Numeric, Text, Uuid
+from sqlalchemy import BigInteger, DateTime, MetaData, Numeric, Text, Uuid
 from sqlalchemy.orm import DeclarativeBase
 
 NAMING = {
@@ -18,12 +18,13 @@ NAMING = {
 
 
 class Model(DeclarativeBase):
-    """A row. Times are with time zone, amounts exact, texts unbounded: schemas set the lengths."""
+    """A row. Times have a zone, amounts are exact, and texts unbounded: schemas set limits."""
 
     metadata = MetaData(naming_convention=NAMING)
     type_annotation_map: ClassVar[dict[Any, Any]] = {
         datetime: DateTime(timezone=True),
         Decimal: Numeric(14, 2),
         UUID: Uuid(),
+        int: BigInteger(),
         str: Text(),
     }

@@ -1,15 +1,16 @@
 """Schema changes on tables that are in use, for migrations: nothing that blocks traffic."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from alembic import op
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 
 
 def create_index_concurrently(
-    name: str, table: str, columns: Sequence[str], *, unique: bool = False
+    name: str, table: str, columns: Sequence[str | TextClause], **options: Any
 ) -> None:
-    """Create an index without blocking writes.
+    """Create an index without blocking writes; `options` are those of `op.create_index`.
 
     An invalid index that an interrupted run left behind is dropped first, so it can be run again.
     """
@@ -21,7 +22,7 @@ def create_index_concurrently(
         if not offline and op.get_bind().scalar(invalid, {"name": name}):
             op.drop_index(name, table, postgresql_concurrently=True)
         op.create_index(
-            name, table, columns, unique=unique, postgresql_concurrently=True, if_not_exists=True
+            name, table, columns, postgresql_concurrently=True, if_not_exists=True, **options
         )
 
 

@@ -9,19 +9,20 @@ import nats
 import structlog
 from nats import errors
 from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.js import JetStreamContext, api
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServerError
 from nats.js.errors import Error as JetStreamError
 from nats.js.errors import ServiceUnavailableError
 
-from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
+from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.process import Outage
+from app.chassis.outbox.pull import PullSubscription
 
 RECONNECT_SECONDS = 0.25
 PING_SECONDS = 5
-FETCH_SECONDS = 1.0
 ACK_WAIT_SECONDS = 60
+ANSWER_SECONDS = 5
 DUPLICATE_WINDOW_SECONDS = 120
 MESSAGE_ID = "Nats-Msg-Id"
 
@@ -29,7 +30,7 @@ MESSAGE_ID = "Nats-Msg-Id"
 _TYPE = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 # In this order: the first line that fits is the one that counts.
 _NOT_AVAILABLE = (NoStreamResponseError, ServiceUnavailableError, ServerError)
-_REFUSALS = (APIError, errors.MaxPayloadError, errors.BadSubjectError)
+_REFUSALS = (APIError, errors.MaxPayloadError, errors.BadSubjectError, ValueError)
 _FAILURES = (errors.Error, JetStreamError, OSError, TimeoutError)
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -119,27 +120,22 @@ class NatsBroker:
             await self._client.close()
 
     async def _keep_connected(self) -> None:
-        told = False
+        outage = Outage("broker")
         while True:
-            lost = asyncio.Event()
+            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             try:
                 await self._connect(lost)
+                outage.over()
+                await lost
             except _FAILURES as error:
-                if not told:
-                    log.warning("broker_unavailable", error=type(error).__name__)
-                told = True
-            else:
-                log.info("broker_connected")
-                told = False
-                await lost.wait()
-                log.warning("broker_connection_lost")
-                told = True
+                outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _connect(self, lost: asyncio.Event) -> None:
+    async def _connect(self, lost: asyncio.Future[None]) -> None:
         async def on_closed() -> None:
-            lost.set()
+            if not lost.done():
+                lost.set_exception(errors.ConnectionClosedError())
 
         async def on_error(error: Exception) -> None:
             log.debug("broker_error", error=type(error).__name__)
@@ -153,7 +149,7 @@ class NatsBroker:
             closed_cb=on_closed,
             error_cb=on_error,
         )
-        stream = self._client.jetstream()
+        stream = self._client.jetstream(timeout=ANSWER_SECONDS)
         await self._ensure_stream(stream)
         self._stream = stream
         self._up.set()

@@ -79,7 +79,8 @@ class _NatsDelivery:
     """A message that the stream waits to hear about."""
 
     def __init__(self, raw: Msg, topic: str) -> None:
-        headers = {name.lower(): value for name, value in (raw.headers or {}).items()}
+        # No table takes a NUL, and a message must not fail where failures are kept.
+        headers = {k.lower(): v.replace("\0", "") for k, v in (raw.headers or {}).items()}
         fallback = f"{raw.metadata.stream}:{raw.metadata.sequence.stream}"
         self._raw = raw
         self.message = Message(

@@ -1,0 +1,66 @@
+"""A deprecated route says so in every answer, and is gone after its sunset."""
+
+import re
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import httpx2
+import pytest
+
+from app.chassis.asgi import Receive, Scope, Send, respond
+from app.chassis.errors import Gone
+from app.chassis.openapi import complete
+from app.chassis.versioning import Deprecation, Deprecations
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def plan(since: datetime, sunset: datetime) -> Deprecation:
+    return Deprecation("GET", "/v1/things/{thing_id}", since, sunset, "/v2/things", "/docs/moving")
+
+
+async def ok(_scope: Scope, _receive: Receive, send: Send) -> None:
+    await respond(send, 200, b"{}", [])
+
+
+def client(planned: Deprecation) -> httpx2.AsyncClient:
+    transport = httpx2.ASGITransport(Deprecations(ok, [planned]))
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost")
+
+
+async def test_a_deprecated_route_announces_its_end_and_its_successor() -> None:
+    planned = plan(NOW - timedelta(days=1), NOW + timedelta(days=90))
+    async with client(planned) as caller:
+        headers = (await caller.get("/v1/things/42")).headers
+        assert (await caller.head("/v1/things/42")).headers["deprecation"]
+    assert re.fullmatch(r"@-?\d+", headers["deprecation"])
+    assert parsedate_to_datetime(headers["sunset"]) == planned.sunset
+    assert headers["sunset"].endswith(" GMT")
+    assert '</v2/things>; rel="successor-version"' in headers["link"]
+    assert '</docs/moving>; rel="deprecation"' in headers["link"]
+
+
+async def test_other_routes_announce_nothing() -> None:
+    async with client(plan(NOW, NOW + timedelta(days=90))) as caller:
+        for path in ("/v1/things", "/v1/things/42/parts", "/v1/other/42"):
+            assert "deprecation" not in (await caller.get(path)).headers
+        assert "deprecation" not in (await caller.post("/v1/things/42")).headers
+
+
+async def test_after_its_sunset_a_route_is_gone() -> None:
+    async with client(plan(NOW - timedelta(days=2), NOW - timedelta(days=1))) as caller:
+        with pytest.raises(Gone) as gone:
+            await caller.get("/v1/things/42")
+    assert "/v2/things" in str(gone.value)
+
+
+def test_a_sunset_before_the_deprecation_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="before the deprecation"):
+        plan(NOW, NOW - timedelta(days=1))
+
+
+def test_the_document_marks_the_route() -> None:
+    document: dict[str, Any] = {"paths": {"/v1/things/{thing_id}": {"get": {"responses": {}}}}}
+    complete(document, [plan(NOW, NOW + timedelta(days=1))])
+    assert document["paths"]["/v1/things/{thing_id}"]["get"]["deprecated"] is True

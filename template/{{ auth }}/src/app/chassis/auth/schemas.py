@@ -1,0 +1,32 @@
+"""What clients send and receive about users and tokens."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr
+
+Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
+
+
+class Registration(BaseModel):
+    """A new user: an email address and a password of 8 to 128 characters, whichever they are."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Email
+    password: SecretStr = Field(min_length=8, max_length=128)
+
+
+class RegistrationView(BaseModel):
+    """The answer to a registration, the same whether or not the address was known."""
+
+    email: str
+
+
+class TokenView(BaseModel):
+    """A successful answer of the token endpoint (RFC 6749, 5.1); `expires_in` in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"] = "Bearer"  # noqa: S105 - a scheme
+    expires_in: int
+    refresh_token: str
+    scope: str

@@ -1,0 +1,131 @@
+"""Sessions: families of refresh tokens, rotated at every use (RFC 9700, 4.14)."""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+import structlog
+from sqlalchemy import func, select, update
+
+from app.chassis.auth.errors import RefreshRefused
+from app.chassis.auth.model import RefreshToken, TokenFamily, User
+from app.chassis.auth.settings import AuthSettings
+from app.chassis.database import Database, transactional
+from app.chassis.identifiers import new_id
+
+ENTROPY_BYTES = 32
+Refusal = Literal["unknown", "reused", "expired", "revoked", "raced"]
+Narrow = Callable[[str], str]
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What a sign-in or a refresh gives: to whom, for what, and the next refresh token."""
+
+    user: User
+    session_id: str
+    scope: str
+    refresh_token: str
+
+
+class Sessions:
+    """Opens, continues and ends sessions.
+
+    A refresh token works once. Used again, it ends its whole session, the newest token included:
+    one of the two who had it stole it. Of two who use it at the very same time one is served and
+    the other refused; that alone ends nothing, as a client may well send a request twice.
+    """
+
+    def __init__(self, database: Database, settings: AuthSettings) -> None:
+        self.database = database
+        self._ttl = settings.refresh_token_ttl
+        self._idle_ttl = settings.refresh_token_idle_ttl
+
+    @transactional()
+    async def open(self, user: User, scope: str) -> Grant:
+        """Start a session, which ends after `AUTH_REFRESH_TOKEN_TTL` whatever happens."""
+        ends = datetime.now(UTC) + self._ttl
+        family = TokenFamily(id=new_id(), user_id=user.id, scope=scope, expires_at=ends)
+        self.database.session.add(family)
+        await self.database.session.flush()
+        return await self._grant(user, family, scope)
+
+    async def refresh(self, token: str, narrow: Narrow) -> Grant:
+        """Exchange a refresh token for the next one; `narrow` picks from the session's scopes.
+
+        Raises:
+            RefreshRefused: the token cannot be used, or no longer; never tells why.
+        """
+        outcome = await self._rotate(_hash(token), narrow)
+        if isinstance(outcome, Grant):
+            log.info("token_refreshed", user_id=str(outcome.user.id), session=outcome.session_id)
+            return outcome
+        if outcome == "reused":
+            log.warning("refresh_token_reused")
+        log.info("refresh_refused", reason=outcome)
+        raise RefreshRefused
+
+    @transactional()
+    async def end(self, token: str) -> bool:
+        """End the session of a refresh token; return whether there was one."""
+        family = select(RefreshToken.family_id).where(RefreshToken.token_hash == _hash(token))
+        ended = update(TokenFamily).where(
+            TokenFamily.id.in_(family), TokenFamily.revoked_at.is_(None)
+        )
+        ended = ended.values(revoked_at=func.now()).returning(TokenFamily.id)
+        return await self.database.session.scalar(ended) is not None
+
+    @transactional()
+    async def _rotate(self, digest: bytes, narrow: Narrow) -> Grant | Refusal:
+        """Refusals are returned, not raised: what is found out must be committed."""
+        session = self.database.session
+        query = (
+            select(RefreshToken, TokenFamily, User)
+            .join(TokenFamily, RefreshToken.family_id == TokenFamily.id)
+            .join(User, TokenFamily.user_id == User.id)
+            .where(RefreshToken.token_hash == digest)
+        )
+        found = (await session.execute(query)).one_or_none()
+        if found is None:
+            return "unknown"
+        token, family, user = found.tuple()
+        if refusal := self._refusal(token, family, user):
+            if refusal == "reused" and family.revoked_at is None:
+                family.revoked_at = datetime.now(UTC)
+                await session.flush()
+            return refusal
+        scope = narrow(family.scope)
+        claim = update(RefreshToken).where(
+            RefreshToken.token_hash == digest, RefreshToken.used_at.is_(None)
+        )
+        claimed = claim.values(used_at=func.now()).returning(RefreshToken.family_id)
+        if await session.scalar(claimed) is None:
+            return "raced"
+        return await self._grant(user, family, scope)
+
+    @staticmethod
+    def _refusal(token: RefreshToken, family: TokenFamily, user: User) -> Refusal | None:
+        now = datetime.now(UTC)
+        if token.used_at is not None:
+            return "reused"
+        if family.revoked_at is not None or user.disabled_at is not None:
+            return "revoked"
+        return "expired" if min(token.expires_at, family.expires_at) <= now else None
+
+    async def _grant(self, user: User, family: TokenFamily, scope: str) -> Grant:
+        token = secrets.token_urlsafe(ENTROPY_BYTES)
+        unused_until = min(datetime.now(UTC) + self._idle_ttl, family.expires_at)
+        row = RefreshToken(token_hash=_hash(token), family_id=family.id, expires_at=unused_until)
+        self.database.session.add(row)
+        await self.database.session.flush()
+        return Grant(user, str(family.id), scope, token)
+
+
+def _hash(token: str) -> bytes:
+    """A plain hash suffices for what nobody can guess."""
+    return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -1,0 +1,221 @@
+"""`relay`: takes events from the outbox to the broker, in order for each aggregate.
+
+At least once: a row is marked published only after the broker has confirmed it, so a crash in
+between publishes it again under the same id.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
+from operator import attrgetter
+
+import psycopg
+
+from app.chassis.database import DatabaseSettings
+from app.chassis.outbox import cloudevents
+from app.chassis.outbox.adapter import connected
+from app.chassis.outbox.broker import Broker, BrokerUnavailable, Message, Refused
+from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.process import Outage, Stop, run_until_stopped
+from app.chassis.outbox.settings import OutboxSettings
+from app.chassis.outbox.store import Refusal, Row, Store, connect
+from app.chassis.service import Service
+
+# While one batch is being published, the next is being claimed.
+BATCHES_IN_FLIGHT = 2
+RECONNECT_SECONDS = 0.5
+CHANNEL = "outbox"
+
+
+def run(service: Service) -> None:
+    """Relay until SIGTERM, which lets what is in flight finish and gives the rest back.
+
+    Raises:
+        ConfigurationError: there is no address of a broker.
+    """
+    name = f"{service.core.service_name}-relay"
+    settings, database = service.get(OutboxSettings), service.get(DatabaseSettings)
+    broker_settings = service.get(BrokerSettings)
+    assert broker_settings.servers
+
+    async def main(stop: Stop) -> None:
+        store = Store(database, settings, name)
+        async with connected(broker_settings, name) as broker:
+            relay = Relay(store, broker, settings, cloudevents.source_of(service.core.service_name))
+            async with relay.woken_by(database, name), relay.purging():
+                await relay.run(stop)
+        await store.close()
+
+    run_until_stopped("relay", main)
+
+
+@dataclass
+class Outcome:
+    """What became of a batch."""
+
+    published: list[Row] = field(default_factory=list[Row])
+    refused: list[Refusal] = field(default_factory=list[Refusal])
+    unanswered: list[Row] = field(default_factory=list[Row])
+    untouched: list[Row] = field(default_factory=list[Row])
+
+
+class Relay:
+    """Claims batches, publishes them, and settles them once the broker has answered."""
+
+    def __init__(
+        self, store: Store, broker: Broker, settings: OutboxSettings, source: str
+    ) -> None:
+        self._store = store
+        self._broker = broker
+        self._settings = settings
+        self._source = source
+        self._woken = asyncio.Event()
+        self._database = Outage("database")
+        self._publishing = Outage("publishing")
+
+    async def run(self, stop: Stop) -> None:
+        """Deliver batch after batch; returns with nothing in flight."""
+        free = asyncio.Semaphore(BATCHES_IN_FLIGHT)
+        async with asyncio.TaskGroup() as deliveries:
+            while not stop:
+                await stop.or_done(self._broker.ready())
+                await free.acquire()
+                rows = [] if stop else await self._claim()
+                if rows:
+                    delivery = deliveries.create_task(self._deliver(rows, stop))
+                    delivery.add_done_callback(lambda _: free.release())
+                else:
+                    free.release()
+                if len(rows) < self._settings.batch_size:
+                    await stop.or_done(self._wait_for_more())
+
+    async def _wait_for_more(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.poll_interval.total_seconds()):
+                await self._woken.wait()
+
+    async def _claim(self) -> list[Row]:
+        self._woken.clear()
+        try:
+            rows = await self._store.claim()
+        except psycopg.OperationalError as error:
+            self._database.begun(error)
+            return []
+        self._database.over()
+        return rows
+
+    async def _deliver(self, rows: list[Row], stop: Stop) -> None:
+        """Publish each aggregate's rows one after the other, the aggregates side by side."""
+        patience = self._settings.lease - self._settings.publish_timeout
+        deadline = time.monotonic() + patience.total_seconds()
+        outcome = Outcome()
+        by_aggregate = attrgetter("aggregatetype", "aggregateid")
+        async with asyncio.TaskGroup() as chains:
+            for _, chain in groupby(sorted(rows, key=by_aggregate), by_aggregate):
+                chains.create_task(self._publish(list(chain), outcome, deadline, stop))
+        await self._settle(outcome, stop)
+        # Rows that came in behind these could not be claimed until now.
+        self._woken.set()
+
+    async def _publish(
+        self, chain: list[Row], outcome: Outcome, deadline: float, stop: Stop
+    ) -> None:
+        """Publish until the first that fails: what stands behind it has to wait."""
+        timeout = self._settings.publish_timeout.total_seconds()
+        for done, row in enumerate(chain):
+            if stop or time.monotonic() > deadline:
+                outcome.untouched += chain[done:]
+                return
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._broker.publish(self._message(row))
+            except Refused as error:
+                outcome.refused.append(Refusal(row, str(error)))
+                outcome.untouched += chain[done + 1 :]
+                return
+            except (BrokerUnavailable, TimeoutError) as error:
+                self._publishing.begun(error)
+                outcome.unanswered += chain[done:]
+                return
+            outcome.published.append(row)
+
+    async def _settle(self, outcome: Outcome, stop: Stop) -> None:
+        """Write down what became of a batch, as soon as the database can be reached."""
+        if outcome.published:
+            self._publishing.over()
+        while True:
+            try:
+                await self._write(outcome)
+            except psycopg.OperationalError as error:
+                self._database.begun(error)
+            else:
+                return
+            if stop:
+                return
+            await stop.sleep(RECONNECT_SECONDS)
+
+    async def _write(self, outcome: Outcome) -> None:
+        if outcome.published:
+            await self._store.mark_published(outcome.published)
+        for refusal in outcome.refused:
+            await self._store.mark_refused(refusal)
+        if outcome.untouched:
+            await self._store.release(outcome.untouched, timedelta(0))
+        if outcome.unanswered:
+            # No attempt of theirs: an outage of the broker must not use up an event's attempts.
+            await self._store.release(outcome.unanswered, self._settings.poll_interval)
+
+    def _message(self, row: Row) -> Message:
+        headers = cloudevents.headers_of(
+            id_=str(row.id),
+            type_=row.type,
+            source=self._source,
+            subject=row.aggregateid,
+            time=row.created,
+            trace=row.trace,
+        )
+        return Message(str(row.id), row.type, row.aggregateid, headers, row.payload.encode())
+
+    @asynccontextmanager
+    async def woken_by(self, database: DatabaseSettings, name: str) -> AsyncGenerator[None]:
+        """Look at once when a transaction with events commits, and do not wait for the poll."""
+
+        async def listen() -> None:
+            while True:
+                with suppress(psycopg.OperationalError):
+                    async with await connect(database, f"{name}-listener") as connection:
+                        await connection.execute(f"LISTEN {CHANNEL}")
+                        self._woken.set()
+                        async for _ in connection.notifies():
+                            self._woken.set()
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+        async with _background(asyncio.create_task(listen())):
+            yield
+
+    @asynccontextmanager
+    async def purging(self) -> AsyncGenerator[None]:
+        """Delete published rows after their retention, a batch at a time."""
+
+        async def purge() -> None:
+            while True:
+                with suppress(psycopg.OperationalError):
+                    while await self._store.purge():
+                        await asyncio.sleep(0)
+                await asyncio.sleep(self._settings.purge_interval.total_seconds())
+
+        async with _background(asyncio.create_task(purge())):
+            yield
+
+
+@asynccontextmanager
+async def _background(task: asyncio.Task[None]) -> AsyncGenerator[None]:
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,143 @@
+"""`worker`: brings the broker's messages to the consumers of this service, through the inbox."""
+
+import asyncio
+from itertools import groupby
+
+import structlog
+
+from app.chassis.database import Database
+from app.chassis.errors import Unavailable
+from app.chassis.outbox.adapter import connected
+from app.chassis.outbox.broker import Broker, BrokerUnavailable, Delivery, Subscription
+from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.consumers import Consumer, Consumers
+from app.chassis.outbox.inbox import Inbox
+from app.chassis.outbox.process import Outage, Stop, run_until_stopped
+from app.chassis.outbox.settings import InboxSettings
+from app.chassis.service import Service
+
+RECONNECT_SECONDS = 1.0
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+def run(service: Service) -> None:
+    """Consume until SIGTERM, which lets the handlers finish and gives back what has not begun.
+
+    Raises:
+        ConfigurationError: there is no address of a broker.
+    """
+    broker_settings, settings = service.get(BrokerSettings), service.get(InboxSettings)
+    consumers, database = service.get(Consumers), service.get(Database)
+    name = f"{service.core.service_name}-worker"
+    assert broker_settings.servers
+
+    async def main(stop: Stop) -> None:
+        inbox = Inbox(database, settings, consumers)
+        async with service.running(), connected(broker_settings, name) as broker:
+            await Worker(inbox, broker, database, settings).run(consumers.all(), stop)
+
+    run_until_stopped("worker", main)
+
+
+class Worker:
+    """Runs the consumers side by side, with what they failed at and the inbox's housekeeping."""
+
+    def __init__(
+        self, inbox: Inbox, broker: Broker, database: Database, settings: InboxSettings
+    ) -> None:
+        self._inbox = inbox
+        self._broker = broker
+        self._database = database
+        self._settings = settings
+        self._free = asyncio.Semaphore(settings.concurrency)
+        self._subscribing = Outage("subscription")
+
+    async def run(self, consumers: list[Consumer], stop: Stop) -> None:
+        """Work until asked to stop; returns with nothing in flight."""
+        log.info("consuming", consumers=[consumer.name for consumer in consumers])
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._retry(stop))
+            tasks.create_task(self._purge(stop))
+            for consumer in consumers:
+                tasks.create_task(self._consume(consumer, stop))
+
+    async def _consume(self, consumer: Consumer, stop: Stop) -> None:
+        while not stop:
+            await stop.or_done(self._broker.ready())
+            try:
+                subscription = await self._broker.subscribe(
+                    consumer.name, consumer.topic, consumer.handlers.keys()
+                )
+                self._subscribing.over()
+                await self._read(consumer, subscription, stop)
+            except BrokerUnavailable as error:
+                self._subscribing.begun(error)
+                await stop.sleep(RECONNECT_SECONDS)
+
+    async def _read(self, consumer: Consumer, subscription: Subscription, stop: Stop) -> None:
+        while not stop:
+            deliveries = await subscription.fetch(self._settings.batch_size)
+            if not await self._handle_all(consumer, deliveries, stop):
+                await self._wait_for_database(stop)
+
+    async def _handle_all(
+        self, consumer: Consumer, deliveries: list[Delivery], stop: Stop
+    ) -> bool:
+        """Handle each key's messages one after the other; false if some had to be given back."""
+        ordered = sorted(deliveries, key=_key)
+        async with asyncio.TaskGroup() as chains:
+            tasks = [
+                chains.create_task(self._handle_chain(consumer, list(chain), stop))
+                for _, chain in groupby(ordered, _key)
+            ]
+        return all(task.result() for task in tasks)
+
+    async def _handle_chain(self, consumer: Consumer, chain: list[Delivery], stop: Stop) -> bool:
+        for done, delivery in enumerate(chain):
+            async with self._free:
+                if stop:
+                    await self._give_back(chain[done:])
+                    return True
+                try:
+                    await self._inbox.receive(consumer, delivery.message)
+                except Unavailable:
+                    await self._give_back(chain[done:])
+                    return False
+                await delivery.done()
+        return True
+
+    async def _give_back(self, deliveries: list[Delivery]) -> None:
+        for delivery in deliveries:
+            await delivery.give_back(RECONNECT_SECONDS)
+
+    async def _wait_for_database(self, stop: Stop) -> None:
+        while not stop:
+            await stop.sleep(RECONNECT_SECONDS)
+            try:
+                await self._database.ping()
+            except Exception:  # noqa: BLE001, S112 - whatever it is, it cannot be used yet
+                continue
+            return
+
+    async def _retry(self, stop: Stop) -> None:
+        while not stop:
+            try:
+                if await self._inbox.retry_next():
+                    continue
+            except Unavailable:
+                await self._wait_for_database(stop)
+            await stop.sleep(self._settings.poll_interval.total_seconds())
+
+    async def _purge(self, stop: Stop) -> None:
+        while not stop:
+            try:
+                while not stop and await self._inbox.purge():
+                    pass
+            except Unavailable:
+                await self._wait_for_database(stop)
+            await stop.sleep(self._settings.purge_interval.total_seconds())
+
+
+def _key(delivery: Delivery) -> str:
+    return delivery.message.key

@@ -1,0 +1,67 @@
+"""Stores each domain event in the outbox, in the transaction that caused it."""
+
+import secrets
+
+import structlog
+
+from app.chassis.database import Database
+from app.chassis.events import Event, Events
+from app.chassis.identifiers import new_id
+from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.consumers import Consumers
+from app.chassis.outbox.settings import InboxSettings, OutboxSettings
+from app.chassis.outbox.tables import OutboxEntry
+from app.chassis.service import Service
+from app.chassis.settings import ConfigurationError
+
+
+def add_outbox(service: Service) -> None:
+    """Subscribe the outbox to the domain events, and provide `Consumers`.
+
+    The broker is the relay's and the worker's concern: while it is down, requests succeed and
+    their events wait in the table.
+    """
+    outbox = service.load(OutboxSettings)
+    inbox = service.load(InboxSettings)
+    broker = service.load(BrokerSettings)
+    _check(outbox, inbox, broker)
+    service.provide(Consumers(broker.topic))
+    database = service.get(Database)
+
+    async def store(event: Event) -> None:
+        database.session.add(
+            OutboxEntry(
+                id=new_id(),
+                aggregatetype=event.aggregate_type,
+                aggregateid=str(event.aggregate_id),
+                type=event.type,
+                payload=event.data(),
+                created=event.occurred_at,
+                trace=_trace(),
+            )
+        )
+
+    service.get(Events).subscribe(store)
+
+
+def _check(outbox: OutboxSettings, inbox: InboxSettings, broker: BrokerSettings) -> None:
+    reasons: dict[str, str] = {}
+    if outbox.lease < 2 * outbox.publish_timeout:
+        reasons["OUTBOX_LEASE"] = "must be at least twice OUTBOX_PUBLISH_TIMEOUT"
+    if inbox.retention <= broker.retention:
+        reasons["INBOX_RETENTION"] = (
+            "must be longer than BROKER_RETENTION: a message may be redelivered for that long"
+        )
+    if reasons:
+        raise ConfigurationError(reasons)
+
+
+def _trace() -> dict[str, str]:
+    """What ties the event to the request that caused it, as headers for those who consume it."""
+    context = structlog.contextvars.get_contextvars()
+    trace: dict[str, str] = {}
+    if trace_id := context.get("trace_id"):
+        trace["traceparent"] = f"00-{trace_id}-{secrets.token_hex(8)}-00"
+    if request_id := context.get("request_id"):
+        trace["x-request-id"] = str(request_id)
+    return trace

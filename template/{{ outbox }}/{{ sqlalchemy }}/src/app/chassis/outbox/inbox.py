@@ -1,0 +1,191 @@
+"""The inbox: each message has its effect once for each consumer, and a bad one harms no other."""
+
+import asyncio
+import re
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+import structlog
+from pydantic import ValidationError
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+
+from app.chassis.database import Database
+from app.chassis.outbox import cloudevents
+from app.chassis.outbox.backoff import pause
+from app.chassis.outbox.broker import Message
+from app.chassis.outbox.cloudevents import Malformed
+from app.chassis.outbox.consumers import Consumer, Consumers
+from app.chassis.outbox.settings import InboxSettings
+from app.chassis.outbox.tables import InboxEntry, InboxFailure
+
+PURGE_BATCH = 1000
+REASON_LENGTH = 500
+
+# Trying these again changes nothing before another release does.
+_HOPELESS = (Malformed, ValidationError)
+_TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+class Inbox:
+    """Handles messages: the effect and the note that it has happened commit together."""
+
+    def __init__(self, database: Database, settings: InboxSettings, consumers: Consumers) -> None:
+        self._database = database
+        self._settings = settings
+        self._consumers = consumers
+
+    async def receive(self, consumer: Consumer, message: Message) -> None:
+        """Handle a message of the broker's; afterwards the broker may forget it.
+
+        A message that cannot be handled is kept in `inbox_failures`.
+
+        Raises:
+            Unavailable: the database cannot be used; the broker has to keep the message.
+        """
+        with _logged_as(consumer, message):
+            if message.type not in consumer.handlers:
+                log.info("event_ignored")
+                return
+            try:
+                async with self._database.transaction():
+                    await self._handle(consumer, message)
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
+                await self._keep(consumer, message, error)
+
+    async def retry_next(self) -> bool:
+        """Try the failure again whose time came first; returns whether there was one.
+
+        Several workers share the work: a failure that one of them is at is passed over.
+        """
+        failure = await self._next_due()
+        if failure is None:
+            return False
+        consumer = self._consumers.get(failure.consumer)
+        assert consumer is not None
+        message = Message(failure.message_id, failure.type, "", failure.headers, failure.body)
+        with _logged_as(consumer, message):
+            try:
+                async with self._database.transaction():
+                    if await self._take(failure):
+                        await self._handle(consumer, message)
+            except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
+                await self._postpone(failure, error)
+        return True
+
+    async def purge(self) -> int:
+        """Delete a batch of notes older than the retention; returns how many there were."""
+        key = tuple_(InboxEntry.consumer, InboxEntry.message_id)
+        old = (
+            select(InboxEntry.consumer, InboxEntry.message_id)
+            .where(InboxEntry.handled_at < func.now() - self._settings.retention)
+            .order_by(InboxEntry.handled_at)
+            .limit(PURGE_BATCH)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.transaction() as session:
+            deleted = await session.execute(delete(InboxEntry).where(key.in_(old)))
+            return cast("CursorResult[Any]", deleted).rowcount
+
+    async def _handle(self, consumer: Consumer, message: Message) -> None:
+        """Run the handler, unless it has run; a duplicate waits here until the first commits."""
+        noted = await self._database.session.scalar(
+            insert(InboxEntry)
+            .values(consumer=consumer.name, message_id=message.id)
+            .on_conflict_do_nothing()
+            .returning(InboxEntry.message_id)
+        )
+        if noted is None:
+            log.info("event_repeated")
+            return
+        async with asyncio.timeout(self._settings.handler_timeout.total_seconds()):
+            await consumer.handlers[message.type](cloudevents.read(message))
+
+    async def _keep(self, consumer: Consumer, message: Message, error: Exception) -> None:
+        """Keep a message that failed; one that was kept before stays as it is."""
+        values = {
+            "consumer": consumer.name,
+            "message_id": message.id,
+            "type": message.type,
+            "headers": dict(message.headers),
+            "body": message.body,
+            "trace": cloudevents.trace_of(message.headers),
+            **self._after_failure(1, error),
+        }
+        async with self._database.transaction() as session:
+            await session.execute(insert(InboxFailure).values(values).on_conflict_do_nothing())
+
+    async def _next_due(self) -> InboxFailure | None:
+        names = [consumer.name for consumer in self._consumers.all()]
+        async with self._database.transaction() as session:
+            failure = await session.scalar(
+                select(InboxFailure)
+                .where(
+                    InboxFailure.status == "retrying",
+                    InboxFailure.next_attempt_at <= func.now(),
+                    InboxFailure.consumer.in_(names),
+                )
+                .order_by(InboxFailure.next_attempt_at)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+            if failure is not None:
+                # Should this worker die now, another one tries when the handler must have ended.
+                failure.next_attempt_at = func.now() + 2 * self._settings.handler_timeout
+            return failure
+
+    async def _take(self, failure: InboxFailure) -> bool:
+        """Remove the failure in the transaction of its handler; false if it is gone already."""
+        gone = await self._database.session.scalar(
+            delete(InboxFailure).where(_is(failure)).returning(InboxFailure.message_id)
+        )
+        return gone is not None
+
+    async def _postpone(self, failure: InboxFailure, error: Exception) -> None:
+        values = self._after_failure(failure.attempts + 1, error)
+        async with self._database.transaction() as session:
+            await session.execute(update(InboxFailure).where(_is(failure)).values(values))
+
+    def _after_failure(self, attempts: int, error: Exception) -> dict[str, Any]:
+        """What is written down about a failure: when it is tried again, or that it never is."""
+        settings = self._settings
+        dead = attempts >= settings.max_attempts or isinstance(error, _HOPELESS)
+        reason = f"{type(error).__name__}: {error}"[:REASON_LENGTH].replace("\0", "")
+        tell = log.error if dead else log.warning
+        tell("event_dead" if dead else "event_failed", attempts=attempts, exc_info=error)
+        return {
+            "attempts": attempts,
+            "reason": reason,
+            "status": "dead" if dead else "retrying",
+            "next_attempt_at": func.now()
+            + pause(attempts, settings.backoff, settings.backoff_limit),
+        }
+
+
+def _is(failure: InboxFailure) -> ColumnElement[bool]:
+    return and_(
+        InboxFailure.consumer == failure.consumer, InboxFailure.message_id == failure.message_id
+    )
+
+
+@contextmanager
+def _logged_as(consumer: Consumer, message: Message) -> Generator[None]:
+    """Log what the block does, and the events that it causes, under the trace of the message."""
+    with structlog.contextvars.bound_contextvars(
+        consumer=consumer.name,
+        event_id=message.id,
+        event_type=message.type,
+        **_trace_context(message.headers),
+    ):
+        yield
+
+
+def _trace_context(headers: Mapping[str, str]) -> dict[str, str]:
+    found = _TRACE_ID.match(headers.get("traceparent", ""))
+    context = {"trace_id": found[1]} if found else {}
+    if request_id := headers.get("x-request-id"):
+        context["request_id"] = request_id
+    return context

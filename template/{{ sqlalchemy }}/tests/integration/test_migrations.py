@@ -1,0 +1,122 @@
+"""Migrations lead up and down, match the models, and can be run by many at once."""
+
+import subprocess
+import sys
+from collections.abc import Generator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, make_url
+
+from app.bootstrap import COMPONENTS
+from app.chassis.database import DatabaseSettings, Model
+from app.chassis.database.migrate import migrate
+from tests.kit.processes import run_command
+from tests.kit.servers import database
+
+ROOT = Path(__file__).parents[2]
+TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+
+
+@pytest.fixture
+def empty(postgres_url: str) -> Generator[str]:
+    """A database without a schema."""
+    with database(postgres_url) as url:
+        yield url
+
+
+def alembic(url: str, *arguments: str) -> str:
+    result = subprocess.run(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=ROOT,
+        env={"DATABASE_URL": url, "PATH": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def test_the_way_up_can_be_gone_down_and_up_again(empty: str) -> None:
+    migrate(DatabaseSettings.model_validate({"url": empty}))
+    with psycopg.connect(empty, autocommit=True) as connection:
+        tables = connection.execute(TABLES).fetchone()
+        alembic(empty, "downgrade", "base")
+        versions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+        assert versions == []
+        alembic(empty, "upgrade", "heads")
+        assert connection.execute(TABLES).fetchone() == tables
+
+
+def test_the_schema_is_what_the_models_say(database_url: str) -> None:
+    assert COMPONENTS
+    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        differences = compare_metadata(context, Model.metadata)
+    engine.dispose()
+    assert [item for item in differences if item[0] not in ("remove_table", "remove_index")] == []
+
+
+def test_many_may_migrate_at_once(empty: str, environment: dict[str, str]) -> None:
+    settings = {**environment, "DATABASE_URL": empty}
+    with ThreadPoolExecutor(3) as pool:
+        runs = [pool.submit(run_command, "migrate", **settings) for _ in range(3)]
+        assert [run.result().returncode for run in runs] == [0, 0, 0]
+
+
+def test_a_held_lock_stops_a_migration_soon_and_it_can_be_run_again(
+    empty: str, environment: dict[str, str]
+) -> None:
+    migrate(DatabaseSettings.model_validate({"url": empty}))
+    alembic(empty, "downgrade", "base")
+    settings = {**environment, "DATABASE_URL": empty, "DATABASE_MIGRATION_LOCK_TIMEOUT": "0.2"}
+    with psycopg.connect(empty) as blocker:
+        blocker.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
+        blocked = run_command("migrate", **settings)
+    assert blocked.returncode == 1
+    assert "lock timeout" in blocked.stderr
+    assert run_command("migrate", **settings).returncode == 0
+
+
+def test_the_branch_of_a_pattern_that_was_switched_off_is_left_alone(empty: str) -> None:
+    settings = DatabaseSettings.model_validate({"url": empty})
+    migrate(settings)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("INSERT INTO alembic_version VALUES ('retired_0001')")
+        migrate(settings)
+        aside = connection.execute("SELECT version_num FROM alembic_version_aside").fetchall()
+        assert aside == [("retired_0001",)]
+        migrate(settings)
+
+
+def test_an_older_release_leaves_a_newer_schema_as_it_is(empty: str) -> None:
+    settings = DatabaseSettings.model_validate({"url": empty})
+    migrate(settings)
+    query = "SELECT version_num FROM alembic_version ORDER BY 1"
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE alembic_version SET version_num = 'app_9999' WHERE version_num = 'app_0001'"
+        )
+        before = connection.execute(query).fetchall()
+        migrate(settings)
+        assert connection.execute(query).fetchall() == before
+
+
+def test_the_sql_of_every_migration_is_safe() -> None:
+    statements = alembic("postgresql://nobody@localhost/nothing", "upgrade", "heads", "--sql")
+    squawk = Path(sys.executable).parent / "squawk"
+    result = subprocess.run(
+        [squawk, "--stdin-filepath", "migrations.sql"],
+        input=statements,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -1,0 +1,153 @@
+"""A unit of work commits as a whole, is run again when it lost a race, and never waits for long."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, suppress
+
+import psycopg
+import pytest
+from sqlalchemy import text
+
+from app.chassis.database import Database, DatabaseSettings, transactional
+from app.chassis.database.engine import create_engine
+from app.chassis.errors import Conflict, Unavailable
+
+Connection = psycopg.Connection[tuple[object, ...]]
+
+
+@pytest.fixture(autouse=True)
+def accounts(sql: Connection) -> Generator[None]:
+    """Two accounts with 100 each."""
+    sql.execute("CREATE TABLE accounts (name text PRIMARY KEY, amount int NOT NULL)")
+    sql.execute("INSERT INTO accounts VALUES ('a', 100), ('b', 100)")
+    yield
+    sql.execute("DROP TABLE accounts")
+
+
+@asynccontextmanager
+async def connected(url: str, **settings: object) -> AsyncGenerator[Database]:
+    chosen = DatabaseSettings.model_validate({"url": url, "pool_timeout": 0.2, **settings})
+    engine = create_engine(chosen, "tests")
+    yield Database(engine, chosen.transaction_attempts)
+    await engine.dispose()
+
+
+class Accounts:
+    """Use cases that race."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.runs = 0
+
+    async def amount(self, name: str) -> int:
+        query = text("SELECT amount FROM accounts WHERE name = :name").bindparams(name=name)
+        async with self.database.reading() as session:
+            return (await session.scalars(query)).one()
+
+    async def sleep(self, seconds: int) -> None:
+        async with self.database.reading() as session:
+            await session.execute(text("SELECT pg_sleep(:seconds)"), {"seconds": seconds})
+
+    @transactional()
+    async def open(self, name: str) -> None:
+        statement = text("INSERT INTO accounts VALUES (:name, 0)")
+        await self.database.session.execute(statement, {"name": name})
+
+    async def change(self, name: str, by: int) -> None:
+        statement = "UPDATE accounts SET amount = amount + :by WHERE name = :name"
+        await self.database.session.execute(text(statement), {"name": name, "by": by})
+
+    @transactional("SERIALIZABLE")
+    async def withdraw_if_both_cover(self, name: str, amount: int) -> bool:
+        """Write skew: each withdrawal alone keeps the sum above zero, both together do not."""
+        self.runs += 1
+        covered = await self.amount("a") + await self.amount("b") >= amount
+        await asyncio.sleep(0.05)
+        if covered:
+            await self.change(name, -amount)
+        return covered
+
+    @transactional()
+    async def transfer(self, *, fail: bool) -> None:
+        await self.change("a", -10)
+        await self.nested()
+        if fail:
+            raise ZeroDivisionError
+
+    @transactional()
+    async def nested(self) -> None:
+        await self.change("b", 10)
+
+
+async def test_a_failure_undoes_everything_that_joined(database_url: str) -> None:
+    async with connected(database_url) as database:
+        accounts = Accounts(database)
+        await accounts.transfer(fail=False)
+        with pytest.raises(ZeroDivisionError):
+            await accounts.transfer(fail=True)
+        assert (await accounts.amount("a"), await accounts.amount("b")) == (90, 110)
+
+
+async def test_a_transaction_that_lost_a_race_is_run_again(database_url: str) -> None:
+    async with connected(database_url, transaction_attempts=10) as database:
+        accounts = Accounts(database)
+        withdrawals = (accounts.withdraw_if_both_cover(name, 150) for name in ("a", "b"))
+        assert sorted(await asyncio.gather(*withdrawals)) == [False, True]
+        assert accounts.runs > 2
+        assert await accounts.amount("a") + await accounts.amount("b") == 50
+
+
+async def test_the_number_of_runs_is_bounded(database_url: str) -> None:
+    async with connected(database_url, transaction_attempts=1) as database:
+        accounts = Accounts(database)
+        withdrawals = [accounts.withdraw_if_both_cover(name, 150) for name in ("a", "b")]
+        results = await asyncio.gather(*withdrawals, return_exceptions=True)
+        assert any(isinstance(result, Unavailable) for result in results)
+
+
+async def test_callbacks_run_after_the_commit_and_only_then(database_url: str) -> None:
+    told: list[str] = []
+    async with connected(database_url) as database:
+        async with database.transaction():
+            database.after_commit(lambda: told.append("committed"))
+            assert told == []
+        with suppress(ZeroDivisionError):
+            async with database.transaction():
+                database.after_commit(lambda: told.append("never"))
+                raise ZeroDivisionError
+    assert told == ["committed"]
+
+
+async def test_an_exhausted_pool_answers_soon_and_recovers(database_url: str) -> None:
+    async with connected(database_url, pool_size=1, pool_overflow=0) as database:
+        accounts = Accounts(database)
+        async with database.engine.connect():
+            with pytest.raises(Unavailable) as refused:
+                await accounts.amount("a")
+        assert refused.value.headers["Retry-After"] == "1"
+        assert await accounts.amount("a") == 100
+
+
+async def test_a_slow_statement_is_cut_off(database_url: str) -> None:
+    async with connected(database_url, statement_timeout=0.1) as database:
+        with pytest.raises(Unavailable):
+            await Accounts(database).sleep(5)
+
+
+async def test_a_unique_violation_is_a_conflict(database_url: str) -> None:
+    async with connected(database_url) as database:
+        with pytest.raises(Conflict):
+            await Accounts(database).open("a")
+
+
+async def test_a_lost_connection_costs_one_request(database_url: str, sql: Connection) -> None:
+    async with connected(database_url, pool_size=1) as database:
+        accounts = Accounts(database)
+        await accounts.amount("a")
+        sql.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'tests' AND datname = current_database()"
+        )
+        with pytest.raises(Unavailable):
+            await accounts.amount("a")
+        assert await accounts.amount("a") == 100
