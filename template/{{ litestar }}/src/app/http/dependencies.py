@@ -1,7 +1,7 @@
 """What handlers ask for, and how they hand an answer back."""
 
 import json
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
 from litestar import Request, Response
@@ -10,6 +10,7 @@ from litestar.exceptions import InternalServerException
 from litestar.params import BodyKwarg, HeaderParameter
 from pydantic import BaseModel, ValidationError
 
+from app.chassis.asgi import Scope
 from app.chassis.errors import BadRequest, invalid_request
 from app.chassis.http import Rendered, ServerSettings, page_links
 from app.chassis.listing.pages import PageLinks
@@ -35,10 +36,16 @@ class JsonRequest(Request[Any, Any, Any]):
     async def json(self) -> Any:
         """Parse the body."""
         try:
-            self.scope[BODY] = json.loads(await self.body())  # type: ignore[typeddict-unknown-key]
+            value = json.loads(await self.body())
         except (ValueError, RecursionError):
             raise BadRequest("The body is not valid JSON.") from None
-        return self.scope[BODY]  # type: ignore[typeddict-item]
+        scope_of(self)[BODY] = value
+        return value
+
+
+def scope_of(request: Request[Any, Any, Any]) -> Scope:
+    """The request as the middleware sees it."""
+    return cast("Scope", request.scope)
 
 
 def service_of(request: Request[Any, Any, Any]) -> Service:
@@ -63,9 +70,9 @@ def from_query(model: type[BaseModel]) -> Provide:
     """
 
     def read(request: Request[Any, Any, Any]) -> Any:
-        query = request.scope["query_string"].decode("latin-1")
+        query = parse_qsl(scope_of(request)["query_string"].decode("latin-1"), keep_blank_values=True)
         try:
-            return model.model_validate(dict(parse_qsl(query, keep_blank_values=True)))
+            return model.model_validate(dict(query))
         except ValidationError as error:
             raise invalid_request(error.errors(include_url=False), "query") from None
 
@@ -73,7 +80,7 @@ def from_query(model: type[BaseModel]) -> Provide:
 
 
 def _links(request: Request[Any, Any, Any]) -> PageLinks:
-    return page_links(request.scope, service_of(request).get(ServerSettings))
+    return page_links(scope_of(request), service_of(request).get(ServerSettings))
 
 
 links = Provide(_links, sync_to_thread=False)

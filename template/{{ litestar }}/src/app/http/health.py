@@ -13,9 +13,7 @@ from app.chassis.health import HealthChecks
 from app.chassis.problems import ProblemRenderer, describe
 from app.http.dependencies import provided
 
-CANNOT_SERVE = {
-    503: ResponseSpec(dict[str, Any], generate_examples=False, description="Not now.")
-}
+CANNOT_SERVE = {503: ResponseSpec(dict[str, Any], generate_examples=False, description="Not now.")}
 
 
 @get("/health/live")

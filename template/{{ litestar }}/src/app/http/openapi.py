@@ -1,7 +1,7 @@
 """Describes the routes: Litestar finds them, Pydantic writes the schemas of its models."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from litestar import Litestar
 from litestar._openapi.schema_generation import SchemaCreator
@@ -93,15 +93,16 @@ def _refer_to_models(paths: Node, schemas: Node) -> None:
     schemas |= definitions.get("$defs", {})
     for node, use in places:
         del node["model"]
-        node |= references[use]
+        node.update(references[use])
 
 
 def _models(node: Any, mode: JsonSchemaMode) -> Iterator[tuple[Node, Use]]:
     if isinstance(node, dict):
-        if isinstance(node.get("model"), type):
-            yield node, (node["model"], mode)
-        for key, child in node.items():
+        fields = cast("Node", node)
+        if isinstance(fields.get("model"), type):
+            yield fields, (fields["model"], mode)
+        for key, child in fields.items():
             yield from _models(child, "validation" if key == "requestBody" else mode)
     elif isinstance(node, list):
-        for child in node:
+        for child in cast("list[Any]", node):
             yield from _models(child, mode)

@@ -1,33 +1,36 @@
 """Maps what Litestar raises to the service's problems, and keeps it from being too helpful."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-import msgspec
 from litestar import Request, Response
-from litestar.enums import ParamType
-from litestar.exceptions import HTTPException
+from litestar.enums import ParamType, RequestEncodingType
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.params import BodyKwarg, ParameterKwarg
-from litestar.types import ExceptionHandlersMap
 from litestar.typing import FieldDefinition
 from litestar.utils import normalize_path
+from msgspec import ValidationError as Refused
 from pydantic import TypeAdapter, ValidationError
 
 from app.chassis.asgi import ASGIApp, Receive, Scope, Send, respond
 from app.chassis.errors import NotFound, invalid_request, problem_for_status
 from app.chassis.problems import ProblemRenderer
-from app.http.dependencies import BODY, as_response, service_of
+from app.http.dependencies import BODY, as_response, scope_of, service_of
 
 Error = Mapping[str, Any]
+Place = tuple[str, ...]
+Handler = Callable[[Request[Any, Any, Any], Any], Response[Any]]
+
+FORMS = (RequestEncodingType.URL_ENCODED, RequestEncodingType.MULTI_PART)
 
 
 def _respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     renderer = service_of(request).get(ProblemRenderer)
-    return as_response(renderer.render(error, request.scope))
+    return as_response(renderer.render(error, scope_of(request)))
 
 
 def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
-    if isinstance(error.__cause__, msgspec.ValidationError):
+    if isinstance(error, ValidationException) or isinstance(error.__cause__, Refused):
         return _invalid(request, error)
     if error.status_code >= 500:
         return _respond(request, error)
@@ -35,9 +38,9 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     if error.status_code == 405:
         allowed = _allowed_methods(headers["allow"])
         headers = {"Allow": ", ".join(allowed)}
-        _, _, _, _, request.scope["path_template"] = request.app.asgi_router.handle_routing(
-            path=request.scope["path"], method=allowed[0]
-        )
+        router = request.app.asgi_router
+        *_, template = router.handle_routing(path=request.scope["path"], method=allowed[0])
+        scope_of(request)["path_template"] = template
     detail = None if error.status_code in (404, 405) else error.detail
     return _respond(request, problem_for_status(error.status_code, detail, headers))
 
@@ -70,22 +73,22 @@ def _violations(request: Request[Any, Any, Any]) -> Iterator[Error]:
                 yield {**entry, "loc": (*place, *entry["loc"])}
 
 
-def _places(request: Request[Any, Any, Any]) -> Iterator[tuple[tuple[str, ...], FieldDefinition]]:
+def _places(request: Request[Any, Any, Any]) -> Iterator[tuple[Place, FieldDefinition]]:
     """Where each of the handler's parameters stands in the request; the body comes last."""
-    body: list[tuple[tuple[str, ...], FieldDefinition]] = []
+    body: list[tuple[Place, FieldDefinition]] = []
     for name, field in request.route_handler.parsed_fn_signature.parameters.items():
         kind = field.kwarg_definition
-        if isinstance(kind, BodyKwarg):
+        if isinstance(kind, BodyKwarg) and kind.media_type not in FORMS:
             body.append((("body",), field))
         elif isinstance(kind, ParameterKwarg) and not field.is_di_field:
             yield (kind.param_type.value, kind.name or name), field
     yield from body
 
 
-def _given(request: Request[Any, Any, Any], place: tuple[str, ...]) -> Any:
+def _given(request: Request[Any, Any, Any], place: Place) -> Any:
     source, *name = place
     if source == "body":
-        return request.scope[BODY]
+        return scope_of(request)[BODY]
     values: Mapping[str, Any] = {
         ParamType.PATH: request.path_params,
         ParamType.QUERY: request.query_params,
@@ -96,13 +99,17 @@ def _given(request: Request[Any, Any, Any], place: tuple[str, ...]) -> Any:
 
 
 def _as_litestar_sees_it(error: HTTPException) -> Iterator[Error]:
-    entries: Any = error.extra if isinstance(error.extra, list) else []
+    """What remains: forms, and what Pydantic would have let pass."""
+    of_model: list[Error] = getattr(error.__cause__, "errors", [])
+    for entry in of_model:
+        yield {**entry, "loc": ("body", *entry["loc"])}
+    entries: Any = error.extra if isinstance(error.extra, list) and not of_model else []
     for entry in entries:
         place = (entry.get("source", "body"), *entry.get("key", "").split("."))
         yield {"type": "litestar", "loc": place, "msg": entry["message"]}
 
 
-PROBLEM_HANDLERS: ExceptionHandlersMap = {
+PROBLEM_HANDLERS: dict[int | type[Exception], Handler] = {
     HTTPException: _http_error,
     Exception: _respond,
 }

@@ -72,7 +72,7 @@ def _create_tokens() -> None:
     op.create_table(
         "sign_in_attempts",
         sa.Column("key", sa.LargeBinary(), nullable=False),
-        sa.Column("count", sa.Integer(), nullable=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", TIMESTAMP, nullable=False),
         sa.PrimaryKeyConstraint("key", name="pk_sign_in_attempts"),
     )

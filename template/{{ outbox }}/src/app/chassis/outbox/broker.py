@@ -25,7 +25,10 @@ class Message:
 
 
 class Delivery(Protocol):
-    """A message that the broker handed over, and keeps until it is settled."""
+    """A message that the broker handed over, and keeps until it is settled.
+
+    Settling never fails: what does not reach the broker makes it deliver the message again.
+    """
 
     @property
     def message(self) -> Message: ...

@@ -43,19 +43,20 @@ class Outage:
     """Tells the log once that something cannot be used, and once that it can be again."""
 
     def __init__(self, what: str) -> None:
-        self._what = what
+        self._begins = f"{what}_unavailable"
+        self._ends = f"{what}_available"
         self._lasting = False
 
     def begun(self, error: Exception) -> None:
         """It could not be used."""
         if not self._lasting:
-            log.warning(f"{self._what}_unavailable", error=type(error).__name__)
+            log.warning(self._begins, error=type(error).__name__)
         self._lasting = True
 
     def over(self) -> None:
         """It could be used."""
         if self._lasting:
-            log.info(f"{self._what}_available")
+            log.info(self._ends)
         self._lasting = False
 
 
@@ -67,8 +68,8 @@ def run_until_stopped(name: str, main: Callable[[Stop], Awaitable[None]]) -> Non
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.ask)
-        log.info(f"{name}_started")
+        log.info("started", process=name)
         await main(stop)
-        log.info(f"{name}_stopped")
+        log.info("stopped", process=name)
 
     asyncio.run(run())

@@ -66,9 +66,7 @@ class Outcome:
 class Relay:
     """Claims batches, publishes them, and settles them once the broker has answered."""
 
-    def __init__(
-        self, store: Store, broker: Broker, settings: OutboxSettings, source: str
-    ) -> None:
+    def __init__(self, store: Store, broker: Broker, settings: OutboxSettings, source: str) -> None:
         self._store = store
         self._broker = broker
         self._settings = settings
@@ -203,10 +201,10 @@ class Relay:
 
         async def purge() -> None:
             while True:
+                purged = 0
                 with suppress(psycopg.OperationalError):
-                    while await self._store.purge():
-                        await asyncio.sleep(0)
-                await asyncio.sleep(self._settings.purge_interval.total_seconds())
+                    purged = await self._store.purge()
+                await asyncio.sleep(0 if purged else self._settings.purge_interval.total_seconds())
 
         async with _background(asyncio.create_task(purge())):
             yield

@@ -6,7 +6,7 @@ and no transaction is open while the relay publishes.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
@@ -95,7 +95,6 @@ DELETE FROM outbox WHERE id IN (
 # What the relay commits may be lost in a crash of the server: it is published again then. The
 # claim is written for its indexes, whatever the statistics of a table this lively say.
 SESSION = {"synchronous_commit": "off", "enable_seqscan": "off", "jit": "off", "timezone": "UTC"}
-DEAD_PEER = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -134,7 +133,9 @@ async def connect(settings: DatabaseSettings, name: str) -> AsyncConnection[tupl
         connect_timeout=max(1, round(settings.connect_timeout.total_seconds())),
         options=" ".join(f"-c {key}={value}" for key, value in options.items()),
         tcp_user_timeout=milliseconds * 2,
-        **DEAD_PEER,
+        keepalives_idle=5,
+        keepalives_interval=2,
+        keepalives_count=3,
     )
 
 
@@ -213,7 +214,7 @@ class Store:
         if self._connection is not None:
             await self._connection.close()
 
-    async def _execute(self, statement: LiteralString, parameters: dict[str, object]) -> int:
+    async def _execute(self, statement: LiteralString, parameters: Mapping[str, object]) -> int:
         async with self._turn:
             connection = await self._connected()
             return (await connection.execute(statement, parameters)).rowcount

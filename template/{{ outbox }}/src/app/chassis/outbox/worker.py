@@ -52,6 +52,7 @@ class Worker:
         self._settings = settings
         self._free = asyncio.Semaphore(settings.concurrency)
         self._subscribing = Outage("subscription")
+        self._keeping = Outage("inbox")
 
     async def run(self, consumers: list[Consumer], stop: Stop) -> None:
         """Work until asked to stop; returns with nothing in flight."""
@@ -81,9 +82,7 @@ class Worker:
             if not await self._handle_all(consumer, deliveries, stop):
                 await self._wait_for_database(stop)
 
-    async def _handle_all(
-        self, consumer: Consumer, deliveries: list[Delivery], stop: Stop
-    ) -> bool:
+    async def _handle_all(self, consumer: Consumer, deliveries: list[Delivery], stop: Stop) -> bool:
         """Handle each key's messages one after the other; false if some had to be given back."""
         ordered = sorted(deliveries, key=_key)
         async with asyncio.TaskGroup() as chains:
@@ -101,9 +100,11 @@ class Worker:
                     return True
                 try:
                     await self._inbox.receive(consumer, delivery.message)
-                except Unavailable:
+                except Exception as error:  # noqa: BLE001 - not even its failure could be kept
+                    self._keeping.begun(error)
                     await self._give_back(chain[done:])
                     return False
+                self._keeping.over()
                 await delivery.done()
         return True
 

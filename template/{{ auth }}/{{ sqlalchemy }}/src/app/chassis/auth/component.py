@@ -1,5 +1,7 @@
 """Wires authentication: as the issuer of its own tokens, or as a resource server."""
 
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import structlog
@@ -44,8 +46,6 @@ def add_auth(service: Service) -> None:
 
 def _issuer_of_its_own(service: Service, settings: AuthSettings) -> Authenticator:
     database, keys = service.get(Database), load_keys(settings, service.core)
-    if settings.signing_keys is None:
-        log.warning("development_signing_key", hint="whoever knows the service can forge tokens")
     issuer = _issuer(service, settings)
     verifier = TokenVerifier(keys, issuer, settings.audience, settings.leeway)
     denylist = Denylist(database)
@@ -54,8 +54,16 @@ def _issuer_of_its_own(service: Service, settings: AuthSettings) -> Authenticato
     _provide_endpoints(service, settings, keys, sessions)
     service.provide(RevocationEndpoint(sessions, denylist, verifier, authenticator))
     service.forms |= {"/v1/tokens", "/v1/token-revocations"}
-    service.add_lifespan(lambda: purging(database, settings.purge_interval))
+    service.add_lifespan(lambda: _running(database, settings))
     return authenticator
+
+
+@asynccontextmanager
+async def _running(database: Database, settings: AuthSettings) -> AsyncGenerator[None]:
+    if settings.signing_keys is None:
+        log.warning("development_signing_key", hint="whoever knows the service can forge tokens")
+    async with purging(database, settings.purge_interval):
+        yield
 
 
 def _provide_endpoints(

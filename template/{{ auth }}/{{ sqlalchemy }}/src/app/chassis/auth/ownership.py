@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
-from sqlalchemy import Index, Text, bindparam, event, text
+from sqlalchemy import ColumnElement, Index, Text, bindparam, event
 from sqlalchemy.orm import (
     LoaderCriteriaOption,
     MappedColumn,
@@ -44,13 +44,12 @@ def owner_column() -> MappedColumn[str | None]:
     return mapped_column(Text)
 
 
-def unique_per_owner(name: str, expression: str) -> Index:
+def unique_per_owner(name: str, expression: ColumnElement[Any]) -> Index:
     """Declare what is unique among the rows of each owner.
 
     Unique among all rows, it would tell a caller what others have.
     """
-    columns = (OWNER, text(expression))
-    return Index(name, *columns, unique=True, postgresql_nulls_not_distinct=True)
+    return Index(name, OWNER, expression, unique=True, postgresql_nulls_not_distinct=True)
 
 
 @contextmanager

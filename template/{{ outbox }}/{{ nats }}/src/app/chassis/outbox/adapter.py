@@ -1,4 +1,6 @@
-"""NATS JetStream behind the port: a stream for the topic, a durable pull consumer for each reader."""
+"""NATS JetStream behind the port: a stream for the topic, a durable consumer for each reader."""
+
+# pyright: reportUnknownMemberType=false - the client is annotated in part
 
 import asyncio
 import re
@@ -10,9 +12,14 @@ import structlog
 from nats import errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
-from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServerError
+from nats.js.errors import (
+    APIError,
+    NoStreamResponseError,
+    NotFoundError,
+    ServerError,
+    ServiceUnavailableError,
+)
 from nats.js.errors import Error as JetStreamError
-from nats.js.errors import ServiceUnavailableError
 
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings

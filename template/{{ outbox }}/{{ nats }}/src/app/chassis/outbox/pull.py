@@ -3,9 +3,12 @@
 The client's own `fetch` waits for a full batch or its timeout, so it is either slow or small.
 """
 
+# pyright: reportUnknownMemberType=false - the client is annotated in part
+
 import asyncio
 import json
 import time
+from contextlib import suppress
 
 from nats import errors
 from nats.aio.client import Client
@@ -92,13 +95,9 @@ class _NatsDelivery:
         )
 
     async def done(self) -> None:
-        try:
+        with suppress(errors.Error, OSError):
             await self._raw.ack()
-        except (errors.Error, OSError) as error:
-            raise BrokerUnavailable(str(error)) from error
 
     async def give_back(self, seconds: float) -> None:
-        try:
+        with suppress(errors.Error, OSError):
             await self._raw.nak(delay=seconds)
-        except (errors.Error, OSError) as error:
-            raise BrokerUnavailable(str(error)) from error

@@ -28,9 +28,7 @@ class OutboxEntry(Model):
             "position",
             postgresql_where=text("status <> 'published'"),
         ),
-        Index(
-            "ix_outbox_published", "published_at", postgresql_where=text("status = 'published'")
-        ),
+        Index("ix_outbox_published", "published_at", postgresql_where=text("status = 'published'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
