@@ -20,7 +20,7 @@ def offering_small(small: Catalogue, monkeypatch: pytest.MonkeyPatch) -> Catalog
 
 @pytest.mark.usefixtures("offering_small")
 def test_preview_draws_the_tree(capsys: pytest.CaptureFixture[str]):
-    assert main(["preview", "-d", "patterns=outbox,saga"]) == 0
+    assert main(["preview", "patterns=outbox,saga"]) == 0
     assert capsys.readouterr().out.splitlines() == [
         "├─ README.md",
         "├─ outbox.py",
@@ -31,7 +31,7 @@ def test_preview_draws_the_tree(capsys: pytest.CaptureFixture[str]):
 
 @pytest.mark.usefixtures("offering_small")
 def test_diff_shows_what_an_answer_changes(capsys: pytest.CaptureFixture[str]):
-    assert main(["diff", "-d", "patterns=outbox", "--with", "patterns=caching", "--names"]) == 0
+    assert main(["diff", "patterns=outbox", "--with", "patterns=caching", "--names"]) == 0
     assert capsys.readouterr().out == "- outbox.py\n~ README.md\n"
 
 
@@ -39,7 +39,7 @@ def test_diff_shows_what_an_answer_changes(capsys: pytest.CaptureFixture[str]):
 def test_new_without_questions_renders(tmp_path: Path):
     made = tmp_path / "service"
 
-    assert main(["new", str(made), "--defaults", "-d", "framework=litestar"]) == 0
+    assert main(["new", str(made), "framework=litestar", "--defaults"]) == 0
 
     assert (made / "README.md").read_text().startswith("Runs on litestar with caching.")
 
@@ -47,11 +47,11 @@ def test_new_without_questions_renders(tmp_path: Path):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        (["preview", "-d", "patterns=auht"], "does not offer 'auht'"),
-        (["preview", "-d", "patterns=saga"], "saga requires outbox"),
-        (["preview", "-d", "framework"], "is not QUESTION=ANSWER"),
-        (["preview", "-d", "colour=blue"], "is not QUESTION=ANSWER"),
-        (["preview", "-d", "example=perhaps"], "neither yes nor no"),
+        (["preview", "patterns=auht"], "does not offer 'auht'"),
+        (["preview", "patterns=saga"], "saga requires outbox"),
+        (["preview", "framework"], "is not QUESTION=ANSWER"),
+        (["preview", "colour=blue"], "is not QUESTION=ANSWER"),
+        (["preview", "example=perhaps"], "neither yes nor no"),
         (["verify", "no-such-row"], "No such combination: no-such-row"),
         (["new", "."], "exists and is not empty"),
         (["add", "auht"], "There is no pattern 'auht'"),

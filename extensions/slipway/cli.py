@@ -106,11 +106,10 @@ def _parser() -> argparse.ArgumentParser:
 
 def _takes_answers(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "-d",
-        "--data",
-        action="append",
+        "answers",
+        nargs="*",
         metavar="QUESTION=ANSWER",
-        help="an answer, such as -d framework=litestar or -d patterns=auth,outbox",
+        help="such as framework=litestar or patterns=auth,outbox",
     )
 
 
@@ -127,10 +126,12 @@ def _new(options: argparse.Namespace) -> int:
     if destination.exists() and (not destination.is_dir() or any(destination.iterdir())):
         raise UsageError(f"{destination} exists and is not empty.")
     catalogue = load_catalogue()
-    answers = _answers(catalogue, options.data)
+    answers = _answers(catalogue, options.answers)
     if not options.defaults:
         if not sys.stdin.isatty():
-            raise UsageError("There is no terminal to ask at; use --defaults and --data.")
+            raise UsageError(
+                "There is no terminal to ask at; use --defaults, with QUESTION=ANSWER."
+            )
         answers = wizard.ask(catalogue, answers)
         if not wizard.agrees(catalogue, answers):
             raise LeftEarlyError
@@ -139,7 +140,7 @@ def _new(options: argparse.Namespace) -> int:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    paths = preview(REPOSITORY, _answers(load_catalogue(), options.data))
+    paths = preview(REPOSITORY, _answers(load_catalogue(), options.answers))
     print(as_tree(paths))
     print(f"{len(paths)} files")
     return OK
@@ -147,7 +148,7 @@ def _preview(options: argparse.Namespace) -> int:
 
 def _diff(options: argparse.Namespace) -> int:
     catalogue = load_catalogue()
-    before = _answers(catalogue, options.data)
+    before = _answers(catalogue, options.answers)
     difference = compare(REPOSITORY, before, before | _answers(catalogue, options.changes))
     if not options.names:
         print(difference.patch, end="")

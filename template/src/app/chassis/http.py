@@ -20,8 +20,8 @@ class ServerSettings(Settings):
     """Where the server listens and whom it believes."""
 
     host: str = "0.0.0.0"  # noqa: S104 - a container is reached from outside or not at all
-    port: int = Field(8000, ge=0, le=65535)
-    workers: int = Field(1, ge=1, le=64)
+    port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
     public_url: HttpUrl | None = None
     allowed_hosts: CommaSeparated = ("localhost", "127.0.0.1", "[::1]")
     trusted_proxies: CommaSeparated = ()
@@ -42,12 +42,13 @@ class HttpSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="HTTP_")
 
-    max_body_bytes: int = Field(1_048_576, ge=1024)
-    max_header_bytes: int = Field(16_384, ge=1024)
+    max_body_bytes: int = Field(default=1_048_576, ge=1024)
+    max_header_bytes: int = Field(default=16_384, ge=1024)
+    header_timeout: Duration = timedelta(seconds=10)
     body_timeout: Duration = timedelta(seconds=10)
     keep_alive_timeout: Duration = timedelta(seconds=65)
-    max_concurrent_requests: int = Field(1000, ge=1)
-    compress_from_bytes: int = Field(1024, ge=0)
+    max_concurrent_requests: int = Field(default=1000, ge=1)
+    compress_from_bytes: int = Field(default=1024, ge=0)
     validation_status: Literal[400, 422] = 422
     drain_delay: Duration = timedelta(seconds=5)
     shutdown_grace: Duration = timedelta(seconds=20)

@@ -110,13 +110,16 @@ def test_an_older_release_leaves_a_newer_schema_as_it_is(empty: str) -> None:
 
 def test_the_sql_of_every_migration_is_safe() -> None:
     statements = alembic("postgresql://nobody@localhost/nothing", "upgrade", "heads", "--sql")
-    squawk = Path(sys.executable).parent / "squawk"
-    result = subprocess.run(
-        [squawk, "--stdin-filepath", "migrations.sql"],
-        input=statements,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
+    timeouts, _, _ = statements.partition("BEGIN;")
+    # One at a time: an index made concurrently hides from squawk which others run in transactions.
+    first, *others = re.split(r"^(?=BEGIN;\n+-- Running upgrade)", statements, flags=re.MULTILINE)
+    for migration in (first, *(timeouts + other for other in others)):
+        result = subprocess.run(
+            [Path(sys.executable).parent / "squawk", "--stdin-filepath", "migrations.sql"],
+            input=migration,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stdout + result.stderr

@@ -70,7 +70,9 @@ def from_query(model: type[BaseModel]) -> Provide:
     """
 
     def read(request: Request[Any, Any, Any]) -> Any:
-        query = parse_qsl(scope_of(request)["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = parse_qsl(
+            scope_of(request)["query_string"].decode("latin-1"), keep_blank_values=True
+        )
         try:
             return model.model_validate(dict(query))
         except ValidationError as error:

@@ -33,13 +33,13 @@ class AuthSettings(Settings):
     revocation_delay: Annotated[Duration, Field(le=LONGEST_LEEWAY)] = timedelta(seconds=1)
     purge_interval: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(minutes=10)
 
-    argon2_memory_kib: int = Field(19_456, ge=19_456, le=1_048_576)
-    argon2_time_cost: int = Field(2, ge=2, le=20)
-    argon2_parallelism: int = Field(1, ge=1, le=16)
-    hashing_concurrency: int = Field(2, ge=1, le=64)
+    argon2_memory_kib: int = Field(default=19_456, ge=19_456, le=1_048_576)
+    argon2_time_cost: int = Field(default=2, ge=2, le=20)
+    argon2_parallelism: int = Field(default=1, ge=1, le=16)
+    hashing_concurrency: int = Field(default=2, ge=1, le=64)
 
-    attempts_per_account: int = Field(10, ge=1)
-    attempts_per_address: int = Field(50, ge=1)
+    attempts_per_account: int = Field(default=10, ge=1)
+    attempts_per_address: int = Field(default=50, ge=1)
     attempts_window: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(minutes=5)
 
     issuer_url: str | None = None

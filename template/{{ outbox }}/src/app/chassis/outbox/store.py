@@ -9,12 +9,11 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 import structlog
 from psycopg import AsyncConnection
-from psycopg.rows import class_row
 
 from app.chassis.database import DatabaseSettings
 from app.chassis.identifiers import new_id
@@ -56,12 +55,16 @@ WITH waiting AS MATERIALIZED (
         ORDER BY position LIMIT (SELECT 1 + 2 * %(batch)s / greatest(count(*), 1) FROM owned)
     ) AS following
     ORDER BY following.position LIMIT %(batch)s
+), claimed AS (
+    UPDATE outbox SET available_at = now() + %(lease)s, claimed_by = %(relay)s
+    FROM due
+    WHERE outbox.id = due.id AND status = 'pending'
+    RETURNING outbox.id, position, aggregatetype, aggregateid, type, payload::text AS payload,
+        created, trace, attempts
 )
-UPDATE outbox SET available_at = now() + %(lease)s, claimed_by = %(relay)s
-FROM due
-WHERE outbox.id = due.id AND status = 'pending'
-RETURNING outbox.id, position, aggregatetype, aggregateid, type, payload::text AS payload, created,
-    trace, attempts
+SELECT claimed.*, looked_at
+FROM (SELECT count(*) AS looked_at FROM waiting) AS look LEFT JOIN claimed ON true
+ORDER BY claimed.position
 """
 
 PUBLISHED: LiteralString = """
@@ -94,7 +97,13 @@ DELETE FROM outbox WHERE id IN (
 
 # What the relay commits may be lost in a crash of the server: it is published again then. The
 # claim is written for its indexes, whatever the statistics of a table this lively say.
-SESSION = {"synchronous_commit": "off", "enable_seqscan": "off", "jit": "off", "timezone": "UTC"}
+SESSION = {
+    "synchronous_commit": "off",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+    "jit": "off",
+    "timezone": "UTC",
+}
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -122,7 +131,7 @@ class Refusal:
     reason: str
 
 
-async def connect(settings: DatabaseSettings, name: str) -> AsyncConnection[tuple[object, ...]]:
+async def connect(settings: DatabaseSettings, name: str) -> AsyncConnection[tuple[Any, ...]]:
     """Open a connection of the relay's own; a peer that has vanished is noticed in seconds."""
     milliseconds = int(settings.statement_timeout.total_seconds() * 1000)
     options = {**SESSION, "statement_timeout": str(milliseconds)}
@@ -150,8 +159,8 @@ class Store:
         self._settings = settings
         self._name = name
         self._relay = new_id()
-        self._window = WIDEST_WINDOW
-        self._connection: AsyncConnection[tuple[object, ...]] | None = None
+        self._window = settings.batch_size
+        self._connection: AsyncConnection[tuple[Any, ...]] | None = None
         self._turn = asyncio.Lock()
 
     async def claim(self) -> list[Row]:
@@ -165,12 +174,19 @@ class Store:
         }
         async with self._turn:
             connection = await self._connected()
-            async with connection.cursor(row_factory=class_row(Row)) as cursor:
-                await cursor.execute(CLAIM, parameters)
-                rows = await cursor.fetchall()
-        # With a backlog a narrow look is enough; a wide one sees past what cannot be claimed.
-        self._window = batch if len(rows) == batch else WIDEST_WINDOW
-        return sorted(rows, key=lambda row: row.position)
+            found = await (await connection.execute(CLAIM, parameters)).fetchall()
+        # With nothing to claim there is one row all the same, which says how far this looked.
+        rows = [Row(*columns) for *columns, _ in found if columns[0] is not None]
+        self._look_further(len(rows), looked_at=found[0][-1])
+        return rows
+
+    def _look_further(self, claimed: int, *, looked_at: int) -> None:
+        """See past rows that cannot be claimed, and no further than that takes."""
+        batch = self._settings.batch_size
+        if claimed < batch and looked_at == self._window:
+            self._window = min(self._window * 4, WIDEST_WINDOW)
+        else:
+            self._window = max(self._window // 2, batch)
 
     async def mark_published(self, rows: Sequence[Row]) -> None:
         """Note that the broker has confirmed these; a fact, whoever holds the lease by now."""
@@ -219,7 +235,7 @@ class Store:
             connection = await self._connected()
             return (await connection.execute(statement, parameters)).rowcount
 
-    async def _connected(self) -> AsyncConnection[tuple[object, ...]]:
+    async def _connected(self) -> AsyncConnection[tuple[Any, ...]]:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database, self._name)
         return self._connection

@@ -60,13 +60,13 @@ def _create_outbox() -> None:
         sa.Column("created", TIMESTAMP, nullable=False, server_default=sa.func.now()),
         sa.Column("trace", JSONB(), nullable=False, server_default=sa.text("'{}'::jsonb")),
         sa.Column("status", sa.Text(), nullable=False, server_default="pending"),
-        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("attempts", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
         sa.Column("available_at", TIMESTAMP, nullable=False, server_default=sa.func.now()),
         sa.Column("claimed_by", sa.Uuid()),
         sa.Column("published_at", TIMESTAMP),
         sa.Column("error", sa.Text()),
         sa.PrimaryKeyConstraint("id", name="pk_outbox"),
-        sa.CheckConstraint("status IN ('pending', 'published', 'dead')", name="ck_outbox_status"),
+        sa.CheckConstraint("status IN ('pending', 'published', 'dead')", name="status"),
     )
     pending, published = sa.text("status = 'pending'"), sa.text("status = 'published'")
     op.create_index("ix_outbox_pending", "outbox", ["position"], postgresql_where=pending)
@@ -99,13 +99,13 @@ def _create_inbox_failures() -> None:
         sa.Column("headers", JSONB(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False, server_default="retrying"),
-        sa.Column("attempts", sa.Integer(), nullable=False, server_default=sa.text("0")),
+        sa.Column("attempts", sa.BigInteger(), nullable=False, server_default=sa.text("0")),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("trace", JSONB(), nullable=False),
         sa.Column("first_failed_at", TIMESTAMP, nullable=False, server_default=sa.func.now()),
         sa.Column("next_attempt_at", TIMESTAMP, nullable=False),
         sa.PrimaryKeyConstraint("consumer", "message_id", name="pk_inbox_failures"),
-        sa.CheckConstraint("status IN ('retrying', 'dead')", name="ck_inbox_failures_status"),
+        sa.CheckConstraint("status IN ('retrying', 'dead')", name="status"),
     )
     op.create_index(
         "ix_inbox_failures_retrying",

@@ -24,15 +24,15 @@ class DatabaseSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
     url: SecretStr
-    pool_size: int = Field(10, ge=1, le=200)
-    pool_overflow: int = Field(5, ge=0, le=200)
+    pool_size: int = Field(default=10, ge=1, le=200)
+    pool_overflow: int = Field(default=5, ge=0, le=200)
     pool_timeout: Duration = timedelta(seconds=2)
     pool_recycle: Duration = timedelta(hours=1)
     connect_timeout: Duration = timedelta(seconds=2)
     statement_timeout: Duration = timedelta(seconds=5)
     lock_timeout: Duration = timedelta(seconds=2)
     idle_transaction_timeout: Duration = timedelta(seconds=10)
-    transaction_attempts: int = Field(3, ge=1, le=10)
+    transaction_attempts: int = Field(default=3, ge=1, le=10)
     migration_lock_timeout: Duration = timedelta(seconds=5)
     migration_statement_timeout: Duration = timedelta(minutes=10)
 

@@ -109,5 +109,5 @@ def _move(connection: Connection, source: str, target: str, revisions: set[str])
 
 
 def _branch(revision: str) -> str:
-    """The branch is part of a revision's name: `outbox_0001`."""
+    """The branch is part of a revision's name: `app_0001`."""
     return revision.partition("_")[0]

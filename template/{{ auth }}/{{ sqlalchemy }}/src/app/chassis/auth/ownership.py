@@ -54,7 +54,7 @@ def unique_per_owner(name: str, expression: ColumnElement[Any]) -> Index:
 
 @contextmanager
 def unconfined() -> Generator[None]:
-    """Let the block see and write every row: for relays, workers and scripts, never for requests.
+    """Let the block see and write every row: for background work and scripts, never for requests.
 
     New rows keep the owner that they are given.
     """

@@ -1,6 +1,7 @@
 """NATS JetStream behind the port: a stream for the topic, a durable consumer for each reader."""
 
-# pyright: reportUnknownMemberType=false - the client is annotated in part
+# The client is annotated in part.
+# pyright: reportUnknownMemberType=false
 
 import asyncio
 import re

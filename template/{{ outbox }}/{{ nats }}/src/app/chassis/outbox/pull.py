@@ -3,7 +3,8 @@
 The client's own `fetch` waits for a full batch or its timeout, so it is either slow or small.
 """
 
-# pyright: reportUnknownMemberType=false - the client is annotated in part
+# The client is annotated in part.
+# pyright: reportUnknownMemberType=false
 
 import asyncio
 import json

@@ -26,5 +26,5 @@ def downgrade() -> None:
     op.drop_table("customer_orders")
 
 
-def _count(name: str) -> "sa.Column[int]":
-    return sa.Column(name, sa.Integer(), nullable=False, server_default=sa.text("0"))
+def _count(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.BigInteger(), nullable=False, server_default=sa.text("0"))
