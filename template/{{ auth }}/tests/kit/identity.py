@@ -1,5 +1,7 @@
 """Users for tests: registered and signed in over HTTP, as clients do it."""
 
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -13,6 +15,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
+from tests.kit.processes import ServiceProcess
+
+StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 PASSWORD = "four quiet otters"
 
 
@@ -33,6 +38,13 @@ def public_pem(key: ec.EllipticCurvePrivateKey) -> str:
 
 
 PRODUCTION_SETTINGS = {"AUTH_SIGNING_KEYS": pem(new_key())}
+
+
+@contextmanager
+def anonymous_client(start_service: StartService, **settings: str) -> Generator[httpx2.Client]:
+    """Start a server with other settings; yields a client that is nobody yet."""
+    with start_service(**settings) as server, httpx2.Client(base_url=server.url) as client:
+        yield client
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Migrations lead up and down, match the models, and can be run by many at once."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Generator

@@ -18,13 +18,17 @@ from app.chassis.middleware.media_types import MERGE_PATCH
 from app.chassis.service import Service
 
 T = TypeVar("T")
+M = TypeVar("M", bound=BaseModel)
+
+QUERY = "query"
+"""Key of a handler's `opt` under which it names the model of its query."""
 
 BODY = "app.body"
 """Key of the ASGI scope under which the parsed body waits for those who explain what is wrong."""
 
 
 class JsonRequest(Request[Any, Any, Any]):
-    """A request whose body, if it has one, must be JSON."""
+    """A request that says what is wrong with its body, and keeps what it parsed for later."""
 
     async def body(self) -> bytes:
         """Read the whole body."""
@@ -62,30 +66,23 @@ def provided(kind: type[object]) -> Provide:
     return Provide(resolve, sync_to_thread=False)
 
 
-def from_query(model: type[BaseModel]) -> Provide:
-    """A dependency that reads the whole query as `model`.
+def read_query(request: JsonRequest, model: type[M]) -> M:
+    """Read the whole query as `model`, which the handler's `opt` names for the documentation.
 
     Raises:
         ValidationFailed: with everything that is wrong with the query.
     """
-
-    def read(request: Request[Any, Any, Any]) -> Any:
-        query = parse_qsl(
-            scope_of(request)["query_string"].decode("latin-1"), keep_blank_values=True
-        )
-        try:
-            return model.model_validate(dict(query))
-        except ValidationError as error:
-            raise invalid_request(error.errors(include_url=False), "query") from None
-
-    return Provide(read, sync_to_thread=False)
+    query = parse_qsl(scope_of(request)["query_string"].decode("latin-1"), keep_blank_values=True)
+    try:
+        return model.model_validate(dict(query))
+    except ValidationError as error:
+        raise invalid_request(error.errors(include_url=False), "query") from None
 
 
-def _links(request: Request[Any, Any, Any]) -> PageLinks:
+def links_of(request: JsonRequest) -> PageLinks:
+    """Links to the neighbours of the page that was asked for."""
     return page_links(scope_of(request), service_of(request).get(ServerSettings))
 
-
-links = Provide(_links, sync_to_thread=False)
 
 IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
 IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match")]

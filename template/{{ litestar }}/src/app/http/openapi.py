@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 from app.chassis.openapi import SCHEMAS, Node
+from app.http.dependencies import QUERY
 
 Use = tuple[type[BaseModel], JsonSchemaMode]
 
@@ -53,7 +54,7 @@ def describe(api: Litestar) -> Node:
     schemas: Node = document.setdefault("components", {}).setdefault("schemas", {})
     for path, method, handler in _handlers(api):
         operation = document["paths"][path][method]
-        for model in _query_models(handler):
+        if model := handler.opt.get(QUERY):
             operation.setdefault("parameters", []).extend(_query_parameters(model, schemas))
     _refer_to_models(document["paths"], schemas)
     return document
@@ -65,13 +66,6 @@ def _handlers(api: Litestar) -> Iterator[tuple[str, str, HTTPRouteHandler]]:
             for method, (handler, _) in route.route_handler_map.items():
                 if handler.resolve_include_in_schema():
                     yield route.path_format, method.lower(), handler
-
-
-def _query_models(handler: HTTPRouteHandler) -> Iterator[type[BaseModel]]:
-    """A model that is injected, rather than read from the body, is read from the query."""
-    for name, field in handler.parsed_fn_signature.parameters.items():
-        if name != "data" and field.is_subclass_of(BaseModel):
-            yield field.annotation
 
 
 def _query_parameters(model: type[BaseModel], schemas: Node) -> Iterator[Node]:

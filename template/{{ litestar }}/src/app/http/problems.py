@@ -35,7 +35,7 @@ def _http_error(request: Request[Any, Any, Any], error: HTTPException) -> Respon
     if error.status_code >= 500:
         return _respond(request, error)
     headers = dict(error.headers or {})
-    if error.status_code == 405:
+    if "allow" in headers:
         allowed = _allowed_methods(headers["allow"])
         headers = {"Allow": ", ".join(allowed)}
         router = request.app.asgi_router

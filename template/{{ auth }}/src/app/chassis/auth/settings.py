@@ -24,7 +24,7 @@ class AuthSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="AUTH_")
 
     issuer: str | None = None
-    audience: str = Field(about.SLUG, min_length=1)
+    audience: Annotated[str, Field(min_length=1)] = about.SLUG
     signing_keys: SecretStr | None = None
     access_token_ttl: Annotated[Duration, Field(ge=SHORTEST, le=LONGEST_ACCESS)] = LONGEST_ACCESS
     refresh_token_ttl: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(days=7)

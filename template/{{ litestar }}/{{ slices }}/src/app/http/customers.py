@@ -8,18 +8,20 @@ from litestar.params import FromPath, JSONBody
 
 from app.chassis.conditional import precondition
 from app.chassis.http import render_page, render_resource
-from app.chassis.listing.pages import OffsetPage, OffsetQuery, PageLinks, wants_count
+from app.chassis.listing.pages import OffsetPage, OffsetQuery, wants_count
 from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
 from app.customers.service import Customers
 from app.http.dependencies import (
+    QUERY,
     IfMatch,
     IfNoneMatch,
+    JsonRequest,
     MergePatch,
     Prefer,
     as_response,
-    from_query,
-    links,
+    links_of,
     provided,
+    read_query,
 )
 
 
@@ -33,15 +35,13 @@ async def create_customer(
     return as_response(render_resource(customer.view, customer.version, location=location))
 
 
-@get(dependencies={"listing": from_query(OffsetQuery), "links": links})
+@get(opt={QUERY: OffsetQuery})
 async def list_customers(
-    listing: NamedDependency[OffsetQuery],
-    links: NamedDependency[PageLinks],
-    customers: NamedDependency[Customers],
-    prefer: Prefer = None,
+    request: JsonRequest, customers: NamedDependency[Customers], prefer: Prefer = None
 ) -> Response[OffsetPage[CustomerView]]:
     """List customers, oldest first."""
-    page = await customers.page(listing, links, count=wants_count(prefer))
+    query = read_query(request, OffsetQuery)
+    page = await customers.page(query, links_of(request), count=wants_count(prefer))
     return as_response(render_page(page))
 
 

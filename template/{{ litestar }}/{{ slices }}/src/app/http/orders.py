@@ -9,15 +9,17 @@ from litestar.params import FromPath, JSONBody
 from app.chassis.conditional import precondition
 from app.chassis.http import render, render_page, render_resource
 from app.chassis.listing.fields import parse_fields
-from app.chassis.listing.pages import CursorPage, PageLinks
+from app.chassis.listing.pages import CursorPage
 from app.http.dependencies import (
+    QUERY,
     IfMatch,
     IfNoneMatch,
+    JsonRequest,
     MergePatch,
     as_response,
-    from_query,
-    links,
+    links_of,
     provided,
+    read_query,
 )
 from app.orders.batch import OrderBatches
 from app.orders.schemas import (
@@ -42,15 +44,14 @@ async def place_order(
     )
 
 
-@get(dependencies={"listing": from_query(OrderQuery), "links": links})
+@get(opt={QUERY: OrderQuery})
 async def list_orders(
-    listing: NamedDependency[OrderQuery],
-    links: NamedDependency[PageLinks],
-    orders: NamedDependency[Orders],
+    request: JsonRequest, orders: NamedDependency[Orders]
 ) -> Response[CursorPage[OrderView]]:
     """List orders."""
-    fields = parse_fields(listing.fields, OrderView)
-    return as_response(render_page(await orders.page(listing, links), fields))
+    query = read_query(request, OrderQuery)
+    fields = parse_fields(query.fields, OrderView)
+    return as_response(render_page(await orders.page(query, links_of(request)), fields))
 
 
 @get("/{order_id:str}")

@@ -38,13 +38,14 @@ def headers_of(
     *, id_: str, type_: str, source: str, subject: str, time: datetime, trace: Mapping[str, str]
 ) -> dict[str, str]:
     """Write the attributes of an event; its partition key is what it happened to."""
+    subject = _escaped(subject)
     return {
         "ce-specversion": "1.0",
         "ce-id": id_,
         "ce-type": _escaped(type_),
         "ce-source": source,
-        "ce-subject": _escaped(subject),
-        "ce-partitionkey": _escaped(subject),
+        "ce-subject": subject,
+        "ce-partitionkey": subject,
         "ce-time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "content-type": JSON,
         **{name: trace[name] for name in TRACE_HEADERS if name in trace},

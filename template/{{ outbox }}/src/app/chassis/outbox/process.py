@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import structlog
+from uvicorn.loops.auto import auto_loop_factory
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -72,4 +73,5 @@ def run_until_stopped(name: str, main: Callable[[Stop], Awaitable[None]]) -> Non
         await main(stop)
         log.info("stopped", process=name)
 
-    asyncio.run(run())
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(run())

@@ -95,12 +95,16 @@ DELETE FROM outbox WHERE id IN (
 )
 """
 
-# What the relay commits may be lost in a crash of the server: it is published again then. The
-# claim is written for its indexes, whatever the statistics of a table this lively say.
+# A commit of the relay may be lost in a crash of the server: the row is published again then.
+# Each claim is planned anew, and for its indexes: a table that is empty in one moment and full in
+# the next has no statistics to plan by.
 SESSION = {
     "synchronous_commit": "off",
+    "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
     "jit": "off",
     "timezone": "UTC",
 }

@@ -98,7 +98,8 @@ class NatsBroker:
         subject = f"{self.settings.topic}.{message.type}"
         headers = {**message.headers, MESSAGE_ID: message.id}
         try:
-            await self.stream.publish(subject, message.body, headers=headers)
+            confirmed = await self.stream.publish_async(subject, message.body, headers=headers)
+            await confirmed
         except _NOT_AVAILABLE as error:
             raise BrokerUnavailable(str(error)) from error
         except _REFUSALS as error:

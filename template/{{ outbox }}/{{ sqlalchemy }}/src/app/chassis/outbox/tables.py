@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary, func, text
+from sqlalchemy import BigInteger, CheckConstraint, Identity, Index, LargeBinary, Text, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -33,8 +33,8 @@ class OutboxEntry(Model):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(BigInteger, Identity(always=True))
-    aggregatetype: Mapped[str]
-    aggregateid: Mapped[str]
+    aggregatetype: Mapped[str] = mapped_column(Text(collation="C"))
+    aggregateid: Mapped[str] = mapped_column(Text(collation="C"))
     type: Mapped[str]
     payload: Mapped[dict[str, object]] = mapped_column(JSONB)
     created: Mapped[datetime] = mapped_column(server_default=func.now())

@@ -1,0 +1,143 @@
+"""Refresh tokens: used once, rotated, revoked with their whole family (RFC 9700, RFC 7009)."""
+
+import hashlib
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.kit.identity import StartService, anonymous_client, new_identity, refresh_grant
+
+Sql = psycopg.Connection[tuple[object, ...]]
+
+
+def refresh_token(client: httpx2.Client) -> str:
+    """The first refresh token of a new user."""
+    return new_identity(client).tokens["refresh_token"]
+
+
+def revoke(client: httpx2.Client, token: str, **more: str) -> httpx2.Response:
+    return client.post("/v1/token-revocations", data={"token": token, **more})
+
+
+def test_a_refresh_gives_the_next_pair_of_tokens(client: httpx2.Client) -> None:
+    user = new_identity(client)
+    response = refresh_grant(client, user.tokens["refresh_token"])
+    assert response.status_code == 200
+    assert response.json()["refresh_token"] != user.tokens["refresh_token"]
+    assert response.json()["access_token"] != user.tokens["access_token"]
+    assert response.json()["scope"] == user.tokens["scope"]
+
+
+def test_using_a_token_again_ends_the_session_with_its_newest_token(client: httpx2.Client) -> None:
+    first = refresh_token(client)
+    newest = refresh_grant(client, first).json()["refresh_token"]
+
+    reused = refresh_grant(client, first)
+
+    assert reused.status_code == 401
+    assert reused.json()["error"] == "invalid_grant"
+    assert reused.headers["www-authenticate"].startswith("Bearer")
+    assert refresh_grant(client, newest).status_code == 401
+
+
+def test_reuse_ends_only_that_session(client: httpx2.Client) -> None:
+    first, other = refresh_token(client), refresh_token(client)
+    refresh_grant(client, first)
+    refresh_grant(client, first)
+    assert refresh_grant(client, other).status_code == 200
+
+
+def test_of_concurrent_refreshes_one_is_served_and_one_session_lives(
+    client: httpx2.Client, sql: Sql
+) -> None:
+    token = refresh_token(client)
+    with ThreadPoolExecutor(10) as pool:
+        answers = list(pool.map(refresh_grant, [client] * 10, [token] * 10))
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 9
+    query = """
+        SELECT count(*) FROM refresh_tokens WHERE used_at IS NULL AND family_id =
+        (SELECT family_id FROM refresh_tokens WHERE token_hash = %s)
+    """
+    row = sql.execute(query, [hashlib.sha256(token.encode()).digest()]).fetchone()
+    assert row == (1,)
+
+
+@pytest.mark.parametrize("token", ["nonsense", "x" * 5000, "\0", "ü"])
+def test_an_unknown_refresh_token_is_refused(client: httpx2.Client, token: str) -> None:
+    assert refresh_grant(client, token).status_code == 401
+
+
+def test_an_access_token_is_no_refresh_token(client: httpx2.Client) -> None:
+    user = new_identity(client)
+    assert refresh_grant(client, user.tokens["access_token"]).status_code == 401
+    assert refresh_grant(client, user.tokens["refresh_token"]).status_code == 200
+
+
+def test_a_refresh_token_is_stored_as_a_hash_only(client: httpx2.Client, sql: Sql) -> None:
+    token = refresh_token(client)
+    digest = hashlib.sha256(token.encode()).digest()
+    stored = sql.execute("SELECT r::text FROM refresh_tokens r WHERE token_hash = %s", [digest])
+    row = stored.fetchone()
+    assert row is not None
+    assert token not in str(row[0])
+
+
+@pytest.mark.parametrize("setting", ["AUTH_REFRESH_TOKEN_TTL", "AUTH_REFRESH_TOKEN_IDLE_TTL"])
+def test_an_unused_token_expires(start_service: StartService, setting: str) -> None:
+    with start_service(**{setting: "1"}) as server, httpx2.Client(base_url=server.url) as client:
+        token = refresh_token(client)
+        time.sleep(1.1)
+        assert refresh_grant(client, token).status_code == 401
+
+
+def test_a_session_ends_in_time_however_often_it_is_refreshed(start_service: StartService) -> None:
+    with anonymous_client(start_service, AUTH_REFRESH_TOKEN_TTL="2") as client:
+        started, token, served = time.monotonic(), refresh_token(client), 0
+        while (response := refresh_grant(client, token)).status_code == 200:
+            token, served = response.json()["refresh_token"], served + 1
+            time.sleep(0.2)
+            assert time.monotonic() - started < 10
+    assert served > 1
+
+
+def test_revoking_a_refresh_token_ends_its_session(client: httpx2.Client) -> None:
+    first = refresh_token(client)
+    newest = refresh_grant(client, first).json()["refresh_token"]
+    assert revoke(client, first).status_code == 200
+    assert refresh_grant(client, newest).status_code == 401
+
+
+def test_revoking_what_is_no_token_is_fine_too(client: httpx2.Client) -> None:
+    for token in ("nonsense", "a.b.c", "\0"):
+        response = revoke(client, token, token_type_hint="unheard-of")
+        assert response.status_code == 200
+        assert response.content == b""
+    assert client.post("/v1/token-revocations", data={"token": ""}).status_code == 400
+
+
+def test_a_revocation_needs_no_access_token(client: httpx2.Client) -> None:
+    token = refresh_token(client)
+    del client.headers["Authorization"]
+    assert revoke(client, token).status_code == 200
+    assert refresh_grant(client, token).status_code == 401
+
+
+def test_what_has_expired_is_purged(
+    start_service: StartService, client: httpx2.Client, sql: Sql
+) -> None:
+    user = new_identity(client)
+    sql.execute(
+        "UPDATE token_families SET expires_at = now() - interval '1 day' WHERE user_id ="
+        " (SELECT id FROM users WHERE email = %s)",
+        [user.email],
+    )
+    left = "SELECT count(*) FROM token_families f JOIN users u ON u.id = user_id WHERE u.email = %s"
+    assert sql.execute(left, [user.email]).fetchone() == (1,)
+    with start_service(AUTH_PURGE_INTERVAL="1"):
+        deadline = time.monotonic() + 10
+        while sql.execute(left, [user.email]).fetchone() != (0,):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

@@ -1,0 +1,228 @@
+"""Registering and signing in: who has no account learns nothing, who guesses is slowed down."""
+
+import statistics
+import time
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+
+from tests.kit.identity import (
+    PASSWORD,
+    StartService,
+    anonymous_client,
+    new_identity,
+    password_grant,
+    refresh_grant,
+    register,
+    request_token,
+)
+
+Sql = psycopg.Connection[tuple[object, ...]]
+ROTATING = {"TRUSTED_PROXIES": "127.0.0.1"}
+
+
+def from_address(number: int) -> dict[str, str]:
+    """The header of a proxy that saw another client."""
+    return {"X-Forwarded-For": f"203.0.113.{number}"}
+
+
+def attempt(client: httpx2.Client, email: str, password: str, address: int) -> int:
+    form = {"grant_type": "password", "username": email, "password": password}
+    return client.post("/v1/tokens", data=form, headers=from_address(address)).status_code
+
+
+def test_a_new_user_can_sign_in_at_once(client: httpx2.Client) -> None:
+    response = password_grant(client, register(client))
+    assert response.status_code == 200
+    assert response.headers["cache-control"] == "no-store"
+    answer = response.json()
+    assert answer["token_type"] == "Bearer"
+    assert answer["expires_in"] == 900
+    assert set(answer) == {"access_token", "token_type", "expires_in", "refresh_token", "scope"}
+
+
+def test_addresses_are_the_same_in_any_case(client: httpx2.Client) -> None:
+    email = register(client)
+    assert password_grant(client, email.upper()).status_code == 200
+
+
+def test_registering_a_known_address_answers_alike_and_changes_nothing(
+    client: httpx2.Client,
+) -> None:
+    known, fresh = register(client), f"{uuid4().hex}@users.example.com"
+    answers = [
+        client.post("/v1/users", json={"email": email, "password": "another password"})
+        for email in (known, fresh)
+    ]
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].json() == {"email": known}
+    assert answers[1].json() == {"email": fresh}
+    assert set(answers[0].headers) == set(answers[1].headers)
+    assert password_grant(client, known, "another password").status_code == 400
+    assert password_grant(client, known).status_code == 200
+
+
+@pytest.mark.parametrize("extra", ["id", "admin", "password_hash", "disabled_at"])
+def test_nothing_but_address_and_password_can_be_registered(
+    client: httpx2.Client, extra: str
+) -> None:
+    body = {"email": "someone@users.example.com", "password": PASSWORD, extra: True}
+    assert client.post("/v1/users", json=body).status_code == 422
+
+
+@pytest.mark.parametrize("password", ["seven77", "x" * 129])
+def test_a_password_has_8_to_128_characters(client: httpx2.Client, password: str) -> None:
+    body = {"email": "someone@users.example.com", "password": password}
+    response = client.post("/v1/users", json=body)
+    assert response.status_code == 422
+    assert password not in response.text
+
+
+def test_a_wrong_password_and_an_unknown_user_answer_alike(client: httpx2.Client) -> None:
+    wrong = password_grant(client, register(client), "not the password")
+    unknown = password_grant(client, f"{uuid4().hex}@users.example.com")
+    assert wrong.status_code == unknown.status_code == 400
+    assert wrong.json()["error"] == unknown.json()["error"] == "invalid_grant"
+    different = {"request_id"}
+    assert {k: v for k, v in wrong.json().items() if k not in different} == {
+        k: v for k, v in unknown.json().items() if k not in different
+    }
+
+
+def test_a_wrong_password_and_an_unknown_user_take_as_long(start_service: StartService) -> None:
+    lenient = {"AUTH_ATTEMPTS_PER_ACCOUNT": "1000", "AUTH_ATTEMPTS_PER_ADDRESS": "1000"}
+    with start_service(**lenient) as server, httpx2.Client(base_url=server.url) as client:
+        known = register(client)
+        times: dict[bool, list[float]] = {True: [], False: []}
+        for number in range(60):
+            is_known = number % 2 == 0
+            email = known if is_known else f"{uuid4().hex}@users.example.com"
+            started = time.perf_counter()
+            assert password_grant(client, email, "not the password").status_code == 400
+            times[is_known].append(time.perf_counter() - started)
+    fast, slow = sorted(statistics.median(values) for values in times.values())
+    assert slow < fast * 1.5
+
+
+@pytest.mark.parametrize(
+    ("form", "error"),
+    [
+        ("", "invalid_request"),
+        ("grant_type=client_credentials", "unsupported_grant_type"),
+        ("grant_type=password&username=a@b.example", "invalid_request"),
+        ("grant_type=password&password=x&username=", "invalid_request"),
+        ("grant_type=refresh_token", "invalid_request"),
+        ("grant_type=password&grant_type=password", "invalid_request"),
+        ("grant_type=%ff", "invalid_request"),
+        ("&".join(f"p{number}=1" for number in range(99)), "invalid_request"),
+        ("grant_type=password&username=a&password=b&scope=root", "invalid_scope"),
+    ],
+)
+def test_a_malformed_token_request_says_what_is_wrong(
+    client: httpx2.Client, form: str, error: str
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    response = client.post("/v1/tokens", content=form, headers=headers)
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert response.json()["error"] == error
+
+
+def test_a_token_request_must_be_a_form(client: httpx2.Client) -> None:
+    response = client.post("/v1/tokens", json={"grant_type": "password"})
+    assert response.status_code == 415
+
+
+@pytest.mark.parametrize("username", ["\0", "a\0b@users.example.com", "ü@ü", "x" * 10_000])
+def test_a_strange_user_name_is_only_wrong(client: httpx2.Client, username: str) -> None:
+    assert password_grant(client, username).status_code == 400
+
+
+def test_passwords_are_stored_as_argon2id_at_full_cost(client: httpx2.Client, sql: Sql) -> None:
+    email = register(client)
+    query = "SELECT password_hash FROM users WHERE email = %s"
+    row = sql.execute(query, [email]).fetchone()
+    assert row is not None
+    assert str(row[0]).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+
+
+def test_raised_costs_reach_a_user_at_the_next_sign_in(
+    start_service: StartService, client: httpx2.Client, sql: Sql
+) -> None:
+    email = register(client)
+    with anonymous_client(start_service, AUTH_ARGON2_TIME_COST="3") as other:
+        assert password_grant(other, email).status_code == 200
+    row = sql.execute("SELECT password_hash FROM users WHERE email = %s", [email]).fetchone()
+    assert row is not None
+    assert ",t=3," in str(row[0])
+    assert password_grant(client, email).status_code == 200
+
+
+def test_guessing_one_account_from_many_addresses_is_slowed_down_but_not_its_user(
+    start_service: StartService,
+) -> None:
+    limits = {"AUTH_ATTEMPTS_PER_ACCOUNT": "5", "AUTH_ATTEMPTS_WINDOW": "3"}
+    with anonymous_client(start_service, **ROTATING, **limits) as client:
+        email = register(client)
+        assert attempt(client, email, PASSWORD, address=250) == 200
+        guesses = [attempt(client, email, "wrong", number) for number in range(8)]
+        assert guesses == [400] * 5 + [429] * 3
+        assert attempt(client, email, PASSWORD, address=251) == 429
+        assert attempt(client, email, PASSWORD, address=250) == 200
+        time.sleep(3.1)
+        assert attempt(client, email, PASSWORD, address=251) == 200
+
+
+def test_trying_many_accounts_from_one_address_is_slowed_down_for_that_address(
+    start_service: StartService,
+) -> None:
+    with anonymous_client(start_service, **ROTATING, AUTH_ATTEMPTS_PER_ADDRESS="5") as client:
+        email = register(client)
+        guesses = [
+            attempt(client, f"{uuid4().hex}@users.example.com", "wrong", 99) for _ in range(7)
+        ]
+        assert guesses == [400] * 5 + [429] * 2
+        form = {"grant_type": "password", "username": email, "password": PASSWORD}
+        refused = client.post("/v1/tokens", data=form, headers=from_address(99))
+        assert refused.status_code == 429
+        assert 1 <= int(refused.headers["retry-after"]) <= 300
+        assert attempt(client, email, PASSWORD, address=98) == 200
+
+
+def test_signing_in_often_is_no_guessing(start_service: StartService) -> None:
+    limits = {"AUTH_ATTEMPTS_PER_ACCOUNT": "2", "AUTH_ATTEMPTS_PER_ADDRESS": "2"}
+    with anonymous_client(start_service, **ROTATING, **limits) as client:
+        email = register(client)
+        for _ in range(5):
+            assert attempt(client, email, PASSWORD, address=97) == 200
+
+
+def test_a_disabled_user_can_neither_sign_in_nor_refresh(client: httpx2.Client, sql: Sql) -> None:
+    user = new_identity(client)
+    sql.execute("UPDATE users SET disabled_at = now() WHERE email = %s", [user.email])
+    assert password_grant(client, user.email).status_code == 400
+    assert refresh_grant(client, user.tokens["refresh_token"]).status_code == 401
+
+
+def test_sign_ins_are_logged_and_credentials_are_not(start_service: StartService) -> None:
+    with start_service() as server, httpx2.Client(base_url=server.url) as client:
+        user = new_identity(client)
+        password_grant(client, user.email, "wrong-password-canary")
+        refreshed = refresh_grant(client, user.tokens["refresh_token"]).json()
+        refresh_grant(client, user.tokens["refresh_token"])
+        request_token(client, grant_type="password", username="name-canary", password=PASSWORD)
+        client.post("/v1/users", json={"email": "canary", "password": "short"})
+        server.terminate()
+        logged = server.output.read_text()
+        events = {line["event"] for line in server.lines()}
+    assert events >= {
+        "user_registered",
+        "signed_in",
+        "sign_in_failed",
+        "token_refreshed",
+        "refresh_token_reused",
+    }
+    secrets = [PASSWORD, "canary", *user.tokens.values(), *refreshed.values()]
+    assert not [s for s in secrets if isinstance(s, str) and len(s) > 6 and s in logged]

@@ -1,0 +1,181 @@
+"""With `AUTH_ISSUER_URL` the tokens of an OpenID provider are accepted, and no others."""
+
+import json
+import threading
+import time
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from jwt.algorithms import ECAlgorithm
+
+from tests.kit.forgery import es256, forged
+from tests.kit.identity import StartService, anonymous_client
+from tests.kit.identity import new_identity, new_key
+from tests.kit.shop import new_customer
+
+
+
+@dataclass
+class Provider:
+    """An OpenID provider that counts who asks for its keys."""
+
+    keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=lambda: {"k1": new_key()})
+    url: str = ""
+    fetched: int = 0
+    is_down: bool = False
+
+    def answer(self, path: str) -> dict[str, Any] | None:
+        """The document behind a path."""
+        if self.is_down:
+            return None
+        if path == "/.well-known/openid-configuration":
+            return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
+        if path != "/keys":
+            return None
+        self.fetched += 1
+        public = {
+            kid: ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
+            for kid, key in self.keys.items()
+        }
+        return {"keys": [{**jwk, "kid": kid, "use": "sig"} for kid, jwk in public.items()]}
+
+    def token(self, kid: str = "k1", typ: str = "at+jwt", **claims: Any) -> str:
+        """An access token of somebody."""
+        now = int(time.time())
+        usual = {
+            "iss": self.url,
+            "aud": "order-service",
+            "sub": "auth0|somebody",
+            "iat": now,
+            "exp": now + 3600,
+            "jti": str(uuid4()),
+            "scope": "customers:read customers:write",
+        }
+        header = {"alg": "ES256", "typ": typ, "kid": kid}
+        key = self.keys.get(kid) or new_key()
+        return forged(header, {**usual, **claims}, es256(key))
+
+
+@contextmanager
+def run_provider() -> Generator[Provider]:
+    """Serve a provider on a free port."""
+    provider = Provider()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            document = provider.answer(self.path)
+            self.send_response(200 if document else 503)
+            self.end_headers()
+            self.wfile.write(json.dumps(document).encode())
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the standard library
+            """Keep quiet."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        provider.url = f"http://127.0.0.1:{server.server_port}"
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield provider
+        server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def provider() -> Generator[Provider]:
+    with run_provider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="module")
+def resource_server(provider: Provider, start_service: StartService) -> Generator[httpx2.Client]:
+    settings = {"AUTH_AUDIENCE": "order-service", "AUTH_ISSUER_URL": provider.url}
+    with anonymous_client(start_service, **settings, AUTH_ISSUER_COOLDOWN="2") as client:
+        yield client
+
+
+def use(client: httpx2.Client, token: str) -> int:
+    headers = {"Authorization": f"Bearer {token}"}
+    return client.get("/v1/customers", headers=headers).status_code
+
+
+def test_the_providers_token_is_accepted_and_its_subject_owns_what_it_makes(
+    provider: Provider, resource_server: httpx2.Client
+) -> None:
+    headers = {"Authorization": f"Bearer {provider.token()}"}
+    with httpx2.Client(base_url=resource_server.base_url, headers=headers) as somebody:
+        customer = new_customer(somebody)
+        assert somebody.get(f"/v1/customers/{customer['id']}").status_code == 200
+        somebody.headers["Authorization"] = f"Bearer {provider.token(sub='auth0|else')}"
+        assert somebody.get(f"/v1/customers/{customer['id']}").status_code == 404
+        somebody.headers["Authorization"] = f"Bearer {provider.token(roles=['admin'])}"
+        assert somebody.get(f"/v1/customers/{customer['id']}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"typ": "JWT"},
+        {"iss": "https://elsewhere.example"},
+        {"aud": "another-service"},
+        {"exp": 1},
+        {"kid": "unknown"},
+    ],
+    ids=str,
+)
+def test_a_token_that_is_not_for_this_service_is_refused(
+    provider: Provider, resource_server: httpx2.Client, changes: dict[str, Any]
+) -> None:
+    assert use(resource_server, provider.token()) == 200
+    assert use(resource_server, provider.token(**changes)) == 401
+
+
+def test_scopes_come_from_either_usual_claim(
+    provider: Provider, resource_server: httpx2.Client
+) -> None:
+    assert use(resource_server, provider.token(scope="", scp=["customers:read"])) == 200
+    assert use(resource_server, provider.token(scope="profile")) == 403
+
+
+def test_many_unknown_keys_cost_one_fetch_and_a_new_key_is_found(
+    provider: Provider, resource_server: httpx2.Client
+) -> None:
+    assert use(resource_server, provider.token()) == 200
+    time.sleep(2.1)
+    before = provider.fetched
+    for number in range(20):
+        assert use(resource_server, provider.token(kid=f"unknown-{number}")) == 401
+    assert provider.fetched - before == 1
+    provider.keys["k2"] = new_key()
+    time.sleep(2.1)
+    assert use(resource_server, provider.token(kid="k2")) == 200
+
+
+def test_the_service_issues_nothing_itself(
+    client: httpx2.Client, resource_server: httpx2.Client
+) -> None:
+    own = new_identity(client).tokens["access_token"]
+    assert use(resource_server, own) == 401
+    assert resource_server.post("/v1/users", json={}).status_code == 404
+    assert resource_server.post("/v1/tokens", data={"grant_type": "password"}).status_code == 404
+    assert resource_server.get("/.well-known/jwks.json").status_code == 404
+
+
+def test_while_the_provider_is_down_its_known_keys_stay_good(start_service: StartService) -> None:
+    with run_provider() as provider:
+        settings = {"AUTH_AUDIENCE": "order-service", "AUTH_ISSUER_URL": provider.url}
+        quick = {"AUTH_ISSUER_COOLDOWN": "1", "AUTH_ISSUER_KEYS_TTL": "1"}
+        with anonymous_client(start_service, **settings, **quick) as client:
+            provider.is_down = True
+                assert use(client, provider.token()) == 503
+                assert client.get("/health/ready").status_code == 200
+                provider.is_down = False
+                time.sleep(1.1)
+                assert use(client, provider.token()) == 200
+                provider.is_down = True
+                time.sleep(1.1)
+                assert use(client, provider.token()) == 200
