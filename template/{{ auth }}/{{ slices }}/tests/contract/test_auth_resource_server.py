@@ -16,10 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from jwt.algorithms import ECAlgorithm
 
 from tests.kit.forgery import es256, forged
-from tests.kit.identity import StartService, anonymous_client
-from tests.kit.identity import new_identity, new_key
+from tests.kit.identity import StartService, anonymous_client, new_identity, new_key
 from tests.kit.shop import new_customer
-
 
 
 @dataclass
@@ -171,11 +169,11 @@ def test_while_the_provider_is_down_its_known_keys_stay_good(start_service: Star
         quick = {"AUTH_ISSUER_COOLDOWN": "1", "AUTH_ISSUER_KEYS_TTL": "1"}
         with anonymous_client(start_service, **settings, **quick) as client:
             provider.is_down = True
-                assert use(client, provider.token()) == 503
-                assert client.get("/health/ready").status_code == 200
-                provider.is_down = False
-                time.sleep(1.1)
-                assert use(client, provider.token()) == 200
-                provider.is_down = True
-                time.sleep(1.1)
-                assert use(client, provider.token()) == 200
+            assert use(client, provider.token()) == 503
+            assert client.get("/health/ready").status_code == 200
+            provider.is_down = False
+            time.sleep(1.1)
+            assert use(client, provider.token()) == 200
+            provider.is_down = True
+            time.sleep(1.1)
+            assert use(client, provider.token()) == 200

@@ -24,6 +24,9 @@ _JWS = PyJWS()
 Timestamp = Annotated[int, Field(ge=0, lt=YEAR_10000)]
 """Seconds since 1970."""
 
+Name = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+"""An identifier that can be stored and logged."""
+
 
 class Claims(BaseModel):
     """The claims that this service relies on; each has the type that the RFC gives it."""
@@ -31,12 +34,12 @@ class Claims(BaseModel):
     model_config = ConfigDict(strict=True, frozen=True)
 
     iss: str
-    sub: str = Field(min_length=1, max_length=255)
+    sub: Name
     aud: str | list[str]
     exp: Timestamp
     iat: Timestamp
     nbf: Timestamp | None = None
-    jti: str = Field(min_length=1, max_length=255)
+    jti: Name
     sid: str | None = None
     scope: str | list[str] = ""
     scp: str | list[str] = ""

@@ -1,5 +1,6 @@
 """CloudEvents 1.0 in binary mode: attributes as headers, the body as it is."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ PREFIX = "ce-"
 JSON = "application/json"
 TRACE_HEADERS = ("traceparent", "x-request-id")
 # What the specification leaves unescaped in a header: visible ASCII without `"` and `%`.
-_PLAIN = "!#$&'()*+,/:;<=>?@[\\]^`{|}"
+_SAFE = "!#$&'()*+,/:;<=>?@[\\]^`{|}"
+_PLAIN = re.compile(r"[!#$&-~]*")
 
 
 class Malformed(Exception):
@@ -84,4 +86,4 @@ def read(message: Message) -> ReceivedEvent:
 
 
 def _escaped(value: str) -> str:
-    return quote(value, safe=_PLAIN)
+    return value if _PLAIN.fullmatch(value) else quote(value, safe=_SAFE)

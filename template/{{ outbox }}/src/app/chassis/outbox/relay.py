@@ -29,6 +29,10 @@ from app.chassis.service import Service
 BATCHES_IN_FLIGHT = 2
 RECONNECT_SECONDS = 0.5
 CHANNEL = "outbox"
+# How many aggregates are published side by side; more make no broker faster.
+LANES = 100
+
+_AGGREGATE = attrgetter("aggregatetype", "aggregateid")
 
 
 def run(service: Service) -> None:
@@ -55,12 +59,16 @@ def run(service: Service) -> None:
 
 @dataclass
 class Outcome:
-    """What became of a batch."""
+    """What became of a batch; what is in neither list got no answer, or was not begun."""
 
     published: list[Row] = field(default_factory=list[Row])
     refused: list[Refusal] = field(default_factory=list[Refusal])
-    unanswered: list[Row] = field(default_factory=list[Row])
-    untouched: list[Row] = field(default_factory=list[Row])
+    broker_failed: bool = False
+
+    def undecided(self, rows: list[Row]) -> list[Row]:
+        """Return those of `rows` that the broker has not answered for."""
+        decided = {row.id for row in self.published} | {item.row.id for item in self.refused}
+        return [row for row in rows if row.id not in decided]
 
 
 class Relay:
@@ -108,14 +116,24 @@ class Relay:
 
     async def _deliver(self, rows: list[Row], stop: Stop) -> None:
         """Publish each aggregate's rows one after the other, the aggregates side by side."""
-        patience = self._settings.lease - self._settings.publish_timeout
-        deadline = time.monotonic() + patience.total_seconds()
-        outcome = Outcome()
-        by_aggregate = attrgetter("aggregatetype", "aggregateid")
-        async with asyncio.TaskGroup() as chains:
-            for _, chain in groupby(sorted(rows, key=by_aggregate), by_aggregate):
-                chains.create_task(self._publish(list(chain), outcome, deadline, stop))
-        await self._settle(outcome, stop)
+        timeout = self._settings.publish_timeout.total_seconds()
+        deadline = time.monotonic() + timeout
+        chains = [list(chain) for _, chain in groupby(sorted(rows, key=_AGGREGATE), _AGGREGATE)]
+        outcome, waiting = Outcome(), iter(chains)
+
+        async def publish_chains() -> None:
+            for chain in waiting:
+                if not stop and time.monotonic() < deadline:
+                    await self._publish(chain, outcome, deadline, stop)
+
+        lanes = [asyncio.create_task(publish_chains()) for _ in chains[:LANES]]
+        # No lane begins anything after the deadline, so what is left then has no answer.
+        _, unanswered = await asyncio.wait(lanes, timeout=2 * timeout)
+        for lane in unanswered:
+            outcome.broker_failed = True
+            lane.cancel()
+        await asyncio.gather(*lanes, return_exceptions=True)
+        await self._settle(rows, outcome, stop)
         # Rows that came in behind these could not be claimed until now.
         self._woken.set()
 
@@ -123,31 +141,27 @@ class Relay:
         self, chain: list[Row], outcome: Outcome, deadline: float, stop: Stop
     ) -> None:
         """Publish until the first that fails: what stands behind it has to wait."""
-        timeout = self._settings.publish_timeout.total_seconds()
-        for done, row in enumerate(chain):
+        for row in chain:
             if stop or time.monotonic() > deadline:
-                outcome.untouched += chain[done:]
                 return
             try:
-                async with asyncio.timeout(timeout):
-                    await self._broker.publish(self._message(row))
+                await self._broker.publish(self._message(row))
             except Refused as error:
                 outcome.refused.append(Refusal(row, str(error)))
-                outcome.untouched += chain[done + 1 :]
                 return
-            except (BrokerUnavailable, TimeoutError) as error:
+            except BrokerUnavailable as error:
+                outcome.broker_failed = True
                 self._publishing.begun(error)
-                outcome.unanswered += chain[done:]
                 return
             outcome.published.append(row)
 
-    async def _settle(self, outcome: Outcome, stop: Stop) -> None:
+    async def _settle(self, rows: list[Row], outcome: Outcome, stop: Stop) -> None:
         """Write down what became of a batch, as soon as the database can be reached."""
-        if outcome.published:
+        if outcome.published and not outcome.broker_failed:
             self._publishing.over()
         while True:
             try:
-                await self._write(outcome)
+                await self._write(rows, outcome)
             except psycopg.OperationalError as error:
                 self._database.begun(error)
             else:
@@ -156,16 +170,15 @@ class Relay:
                 return
             await stop.sleep(RECONNECT_SECONDS)
 
-    async def _write(self, outcome: Outcome) -> None:
+    async def _write(self, rows: list[Row], outcome: Outcome) -> None:
+        """An outage of the broker is not counted: it must not use up an event's attempts."""
         if outcome.published:
             await self._store.mark_published(outcome.published)
         for refusal in outcome.refused:
             await self._store.mark_refused(refusal)
-        if outcome.untouched:
-            await self._store.release(outcome.untouched, timedelta(0))
-        if outcome.unanswered:
-            # No attempt of theirs: an outage of the broker must not use up an event's attempts.
-            await self._store.release(outcome.unanswered, self._settings.poll_interval)
+        if undecided := outcome.undecided(rows):
+            delay = self._settings.poll_interval if outcome.broker_failed else timedelta(0)
+            await self._store.release(undecided, delay)
 
     def _message(self, row: Row) -> Message:
         headers = cloudevents.headers_of(

@@ -37,6 +37,7 @@ def add_auth(service: Service) -> None:
     settings = service.load(AuthSettings)
     cursors = CallersCursors(service.get(PaginationSettings).key(service.core))
     service.provide(cursors, CursorCodec)
+    service.forms |= {"/v1/tokens", "/v1/token-revocations"}
     if settings.issuer_url is None:
         authenticator = _issuer_of_its_own(service, settings)
     else:
@@ -53,7 +54,6 @@ def _issuer_of_its_own(service: Service, settings: AuthSettings) -> Authenticato
     sessions = Sessions(database, settings)
     _provide_endpoints(service, settings, keys, sessions)
     service.provide(RevocationEndpoint(sessions, denylist, verifier, authenticator))
-    service.forms |= {"/v1/tokens", "/v1/token-revocations"}
     service.add_lifespan(lambda: _running(database, settings))
     return authenticator
 

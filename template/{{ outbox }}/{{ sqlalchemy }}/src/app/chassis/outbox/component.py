@@ -46,8 +46,8 @@ def add_outbox(service: Service) -> None:
 
 def _check(outbox: OutboxSettings, inbox: InboxSettings, broker: BrokerSettings) -> None:
     reasons: dict[str, str] = {}
-    if outbox.lease < 2 * outbox.publish_timeout:
-        reasons["OUTBOX_LEASE"] = "must be at least twice OUTBOX_PUBLISH_TIMEOUT"
+    if outbox.lease < 3 * outbox.publish_timeout:
+        reasons["OUTBOX_LEASE"] = "must be at least three times OUTBOX_PUBLISH_TIMEOUT"
     if inbox.retention <= broker.retention:
         reasons["INBOX_RETENTION"] = (
             "must be longer than BROKER_RETENTION: a message may be redelivered for that long"

@@ -1,0 +1,228 @@
+"""The relay delivers what was committed, in order, whatever happens to it meanwhile."""
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import groupby
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.kit.brokers import Published, restartable, stored, watching
+from tests.kit.outbox import EVENT_TYPE, Sql, eventually, insert_events, statuses
+from tests.kit.processes import ServiceProcess, run_command
+
+StartRelay = Callable[..., AbstractContextManager[ServiceProcess]]
+
+# Makes the statement that marks rows published hang, after the broker has confirmed them.
+HANG = """
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+CREATE TRIGGER hang BEFORE UPDATE ON outbox FOR EACH ROW
+WHEN (NEW.status = 'published') EXECUTE FUNCTION hang()
+"""
+END_RELAYS = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE '%-relay%'
+"""
+
+
+def all_published(sql: Sql) -> bool:
+    return set(statuses(sql)) == {"published"}
+
+
+def numbers_by_key(seen: list[Published]) -> dict[str, list[int]]:
+    ordered = sorted(seen, key=lambda message: message.key)
+    return {
+        key: [json.loads(message.body)["number"] for message in messages]
+        for key, messages in groupby(ordered, lambda message: message.key)
+    }
+
+
+def test_an_event_is_on_the_broker_as_a_cloudevent(
+    sql: Sql, start_relay: StartRelay, broker_url: str, topic: str
+) -> None:
+    trace = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "x-request-id": "r-1"}
+    (event_id,) = insert_events(sql, ["42 %"])
+    sql.execute("UPDATE outbox SET trace = %s", [json.dumps(trace)])
+    with start_relay(SERVICE_NAME="my service"):
+        eventually(lambda: all_published(sql))
+    (message,) = stored(broker_url, topic)
+    assert message.address == f"{topic}.{EVENT_TYPE}"
+    assert json.loads(message.body) == {"number": 0}
+    assert message.headers["ce-time"].endswith("Z")
+    assert {name: message.headers[name] for name in message.headers if name != "ce-time"} == {
+        "ce-specversion": "1.0",
+        "ce-id": event_id,
+        "ce-type": EVENT_TYPE,
+        "ce-source": "/my%20service",
+        "ce-subject": "42%20%25",
+        "ce-partitionkey": "42%20%25",
+        "content-type": "application/json",
+        "Nats-Msg-Id": event_id,
+        **trace,
+    }
+
+
+def test_an_event_leaves_as_soon_as_it_is_committed(
+    sql: Sql, start_relay: StartRelay, broker_url: str, topic: str
+) -> None:
+    with start_relay(OUTBOX_POLL_INTERVAL="60"), watching(broker_url, topic) as seen:
+        insert_events(sql, ["first"])
+        eventually(lambda: len(seen) == 1)
+        started = time.monotonic()
+        insert_events(sql, ["second"])
+        eventually(lambda: len(seen) == 2)
+    assert time.monotonic() - started < 2
+
+
+def test_a_transaction_that_commits_late_is_not_lost(
+    sql: Sql, start_relay: StartRelay, outbox_database_url: str
+) -> None:
+    with psycopg.connect(outbox_database_url) as late, start_relay():
+        insert_events(late, ["late"])
+        insert_events(sql, ["early"])
+        eventually(lambda: statuses(sql) == ["published"])
+        late.commit()
+        eventually(lambda: statuses(sql) == ["published", "published"])
+
+
+def test_relays_side_by_side_repeat_nothing_and_keep_the_order(
+    sql: Sql, start_relay: StartRelay, broker_url: str, topic: str
+) -> None:
+    aggregates = [f"a{i % 100}" for i in range(10_000)]
+    relaxed = {"OUTBOX_LEASE": "30", "OUTBOX_PUBLISH_TIMEOUT": "10"}
+    with (
+        watching(broker_url, topic) as seen,
+        start_relay(**relaxed),
+        start_relay(**relaxed),
+    ):
+        for start in range(0, 10_000, 1000):
+            insert_events(sql, aggregates[start : start + 1000])
+        eventually(lambda: all_published(sql), seconds=60)
+        eventually(lambda: len(seen) >= 10_000)
+    assert len(seen) == len({message.id for message in seen}) == 10_000
+    for key, numbers in numbers_by_key(seen).items():
+        first = int(key.removeprefix("a"))
+        assert numbers == [*range(first, 1000, 100)] * 10
+
+
+def test_a_crash_between_publishing_and_marking_repeats_the_same_id(
+    sql: Sql, start_relay: StartRelay, broker_url: str, topic: str
+) -> None:
+    sql.execute(HANG)
+    try:
+        with watching(broker_url, topic) as seen:
+            with start_relay() as relay:
+                (event_id,) = insert_events(sql, ["a"])
+                eventually(lambda: len(seen) == 1)
+                relay.kill()
+            assert statuses(sql) == ["pending"]
+            sql.execute(END_RELAYS)
+            sql.execute("DROP TRIGGER hang ON outbox")
+            with start_relay():
+                eventually(lambda: all_published(sql))
+        assert [message.id for message in seen] == [event_id, event_id]
+        assert [message.id for message in stored(broker_url, topic)] == [event_id]
+    finally:
+        sql.execute("DROP FUNCTION hang CASCADE")
+
+
+def test_sigterm_leaves_nothing_claimed(
+    sql: Sql, start_relay: StartRelay, broker_url: str, topic: str
+) -> None:
+    with watching(broker_url, topic) as seen:
+        with start_relay(OUTBOX_BATCH_SIZE="50", OUTBOX_LEASE="60") as relay:
+            ids = insert_events(sql, [f"a{i % 500}" for i in range(5000)])
+            eventually(lambda: seen)
+            assert relay.terminate(10) == 0
+        claimed = "SELECT count(*) FROM outbox WHERE status = 'pending' AND available_at > now()"
+        assert sql.execute(claimed).fetchone() == (0,)
+        with start_relay():
+            eventually(lambda: all_published(sql), seconds=30)
+        eventually(lambda: len(seen) >= 5000)
+    assert sorted(message.id for message in seen) == sorted(ids)
+
+
+def test_while_the_broker_is_down_events_wait_and_use_up_no_attempt(
+    sql: Sql, start_relay: StartRelay, topic: str, tmp_path: Path
+) -> None:
+    broker = restartable(tmp_path / "broker")
+    with start_relay(BROKER_URL=broker.url) as relay:
+        first = insert_events(sql, ["a", "b"])
+        eventually(lambda: relay.events("broker_unavailable"))
+        with broker.up():
+            eventually(lambda: all_published(sql))
+        eventually(lambda: len(relay.events("broker_unavailable")) == 2)
+        second = insert_events(sql, ["a", "b"])
+        time.sleep(1)
+        assert statuses(sql)[2:] == ["pending", "pending"]
+        with broker.up():
+            eventually(lambda: all_published(sql))
+            assert {m.id for m in stored(broker.url, topic)} == {*first, *second}
+        assert sql.execute("SELECT DISTINCT attempts FROM outbox").fetchall() == [(1,)]
+        eventually(lambda: len(relay.events("broker_unavailable")) <= 3)
+
+
+def test_the_relay_survives_the_loss_of_its_connections_to_the_database(
+    sql: Sql, start_relay: StartRelay
+) -> None:
+    with start_relay(OUTBOX_POLL_INTERVAL="60") as relay:
+        insert_events(sql, ["a"])
+        eventually(lambda: all_published(sql))
+        sql.execute(END_RELAYS)
+        insert_events(sql, ["b"])
+        eventually(lambda: all_published(sql))
+        assert relay.terminate() == 0
+
+
+def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
+    sql: Sql, start_relay: StartRelay, outbox_environment: dict[str, str]
+) -> None:
+    with start_relay() as relay:
+        too_large = json.dumps({"text": "x" * 2_000_000})
+        insert_events(sql, ["poisoned"], too_large)
+        insert_events(sql, ["poisoned", "healthy"])
+        eventually(lambda: statuses(sql) == ["dead", "pending", "published"])
+        dead = sql.execute("SELECT attempts, error FROM outbox WHERE status = 'dead'").fetchone()
+        assert dead is not None
+        assert dead[0] == 2
+        assert "payload" in dead[1]
+        assert len(relay.events("event_dead")) == 1
+        sql.execute("""UPDATE outbox SET payload = '{"number": 0}' WHERE status = 'dead'""")
+        assert run_command("redrive", **outbox_environment).returncode == 0
+        eventually(lambda: all_published(sql))
+
+
+def test_what_was_published_is_purged_after_its_retention_and_the_rest_is_kept(
+    sql: Sql, start_relay: StartRelay
+) -> None:
+    insert_events(sql, [f"a{i}" for i in range(2500)])
+    sql.execute("UPDATE outbox SET status = 'published', published_at = now() - interval '8 days'")
+    kept = insert_events(sql, ["new", "dead"])
+    sql.execute("UPDATE outbox SET status = 'dead' WHERE aggregateid = 'dead'")
+    with start_relay(OUTBOX_PURGE_INTERVAL="0.1"):
+        eventually(lambda: len(statuses(sql)) == 2)
+    assert {str(id_) for (id_,) in sql.execute("SELECT id FROM outbox")} == set(kept)
+
+
+@pytest.mark.parametrize("command", ["relay", "worker"])
+def test_without_the_address_of_a_broker_the_process_says_so(
+    command: str, outbox_environment: dict[str, str]
+) -> None:
+    done = run_command(command, **{**outbox_environment, "BROKER_URL": ""})
+    assert done.returncode == 2
+    assert "BROKER_URL: Field required" in done.stderr
+
+
+def test_settings_that_break_the_promises_are_refused(outbox_environment: dict[str, str]) -> None:
+    wrong = {"OUTBOX_LEASE": "2", "INBOX_RETENTION": "60", "BROKER_URL": "http://localhost"}
+    done = run_command("relay", **{**outbox_environment, **wrong})
+    assert done.returncode == 2
+    assert "BROKER_URL: " in done.stderr
+    done = run_command("relay", **{**outbox_environment, **wrong, "BROKER_URL": ""})
+    assert done.returncode == 2
+    assert "INBOX_RETENTION: " in done.stderr
+    assert "OUTBOX_LEASE: " in done.stderr
