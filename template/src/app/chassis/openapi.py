@@ -94,6 +94,11 @@ def _complete_operation(method: str, path: str, operation: Node) -> None:
     responses = operation["responses"]
     for status in sorted(_statuses(method, path, operation)):
         add_problem(operation, status, PROBLEMS[status])
+    if "if-none-match" in _parameter_names(operation):
+        responses["304"] = {
+            "description": "The client has this version.",
+            "headers": {"ETag": ETAG},
+        }
     for status, response in responses.items():
         if status == "201":
             response.setdefault("headers", {})["Location"] = LOCATION
@@ -189,8 +194,12 @@ def _statuses(method: str, path: str, operation: Node) -> set[int]:
 
 
 def _has_version(operation: Node) -> bool:
-    names = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
+    names = _parameter_names(operation)
     return bool(names & {"if-match", "if-none-match"}) or "201" in operation["responses"]
+
+
+def _parameter_names(operation: Node) -> set[str]:
+    return {parameter["name"].lower() for parameter in operation.get("parameters", ())}
 
 
 def swagger_page() -> str:

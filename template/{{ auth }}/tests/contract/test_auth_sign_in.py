@@ -100,7 +100,7 @@ def test_a_wrong_password_and_an_unknown_user_take_as_long(start_service: StartS
             is_known = number % 2 == 0
             email = known if is_known else f"{uuid4().hex}@users.example.com"
             started = time.perf_counter()
-            assert attempt(client, email, "not the password", address=1) == 400
+            assert attempt(client, email, "not the password", address=200) == 400
             times[is_known].append(time.perf_counter() - started)
     fast, slow = sorted(statistics.median(values) for values in times.values())
     assert slow < fast * 1.5
@@ -163,7 +163,7 @@ def test_raised_costs_reach_a_user_at_the_next_sign_in(
 def test_guessing_one_account_from_many_addresses_is_slowed_down_but_not_its_user(
     start_service: StartService,
 ) -> None:
-    limits = {"AUTH_ATTEMPTS_PER_ACCOUNT": "5", "AUTH_ATTEMPTS_WINDOW": "3"}
+    limits = {"AUTH_ATTEMPTS_PER_ACCOUNT": "5", "AUTH_ATTEMPTS_WINDOW": "5"}
     with anonymous_client(start_service, **ROTATING, **limits) as client:
         email = register(client)
         assert attempt(client, email, PASSWORD, address=250) == 200
@@ -171,7 +171,7 @@ def test_guessing_one_account_from_many_addresses_is_slowed_down_but_not_its_use
         assert guesses == [400] * 5 + [429] * 3
         assert attempt(client, email, PASSWORD, address=251) == 429
         assert attempt(client, email, PASSWORD, address=250) == 200
-        time.sleep(3.1)
+        time.sleep(5.1)
         assert attempt(client, email, PASSWORD, address=251) == 200
 
 

@@ -122,6 +122,7 @@ def test_a_plus_means_ascending_however_it_is_encoded(
         ("status", "'; SELECT pg_sleep(5)--"),
         ("customer_id", "1 OR 1=1"),
         ("created_after", "yesterday"),
+        ("created_before", "0.5"),
         ("limit", "1000000000"),
         ("unknown", "1"),
     ],

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection
 
-from app.chassis.asgi import ASGIApp, Receive, Scope, Send, header
+from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header
 from app.chassis.errors import UnsupportedMediaType
 from app.chassis.versioning import VENDOR_TYPE
 
@@ -12,32 +12,39 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class MediaTypes:
-    """Refuses bodies of another media type before anything reads them (RFC 9110, 15.5.16)."""
+    """Refuses bodies of another media type when a route starts to read one (RFC 9110, 15.5.16).
+
+    So a route that does not exist, or has no such method, is still 404 or 405.
+    """
 
     def __init__(self, app: ASGIApp, forms: Collection[str]) -> None:
         self.app = app
         self.forms = forms
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["method"] in ("POST", "PUT", "PATCH"):
-            self._check(scope)
-        await self.app(scope, receive, send)
+        refusal = self._refusal(scope) if scope["method"] in ("POST", "PUT", "PATCH") else None
+        await self.app(scope, _refusing(refusal) if refusal else receive, send)
 
-    def _check(self, scope: Scope) -> None:
+    def _refusal(self, scope: Scope) -> UnsupportedMediaType | None:
         given = header(scope, b"content-type")
         if given is None and not _has_body(scope):
-            return
+            return None
         media_type = (given or "").partition(";")[0].strip().lower()
+        name, expected = "Accept", (JSON, VENDOR_TYPE)
         if scope["method"] == "PATCH":
-            if media_type != MERGE_PATCH:
-                raise UnsupportedMediaType(
-                    f"Send a patch as {MERGE_PATCH}.", headers={"Accept-Patch": MERGE_PATCH}
-                )
+            name, expected = "Accept-Patch", (MERGE_PATCH,)
         elif scope["path"] in self.forms:
-            if media_type != FORM:
-                raise UnsupportedMediaType(f"Send the body as {FORM}.", headers={"Accept": FORM})
-        elif media_type not in (JSON, VENDOR_TYPE):
-            raise UnsupportedMediaType(f"Send the body as {JSON}.", headers={"Accept": JSON})
+            expected = (FORM,)
+        if media_type in expected:
+            return None
+        return UnsupportedMediaType(f"Send the body as {expected[0]}.", headers={name: expected[0]})
+
+
+def _refusing(refusal: UnsupportedMediaType) -> Receive:
+    async def receive() -> Message:
+        raise refusal
+
+    return receive
 
 
 def _has_body(scope: Scope) -> bool:

@@ -1,7 +1,7 @@
 """Brokers for tests: the one behind `BROKER_URL`, else an embedded one; and what is on it."""
 
 # The client is annotated in part.
-# pyright: reportUnknownMemberType=false
+# pyright: reportUnknownMemberType=false, reportUnknownArgumentType=false
 
 import asyncio
 import os

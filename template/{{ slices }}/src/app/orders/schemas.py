@@ -5,7 +5,14 @@ from decimal import Decimal
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+)
 
 from app.chassis.listing.pages import DEFAULT_LIMIT, Limit
 from app.chassis.text import Code
@@ -23,7 +30,14 @@ def _with_time_zone(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-Timestamp = Annotated[datetime, AfterValidator(_with_time_zone)]
+def _no_number(value: object) -> object:
+    """Refuse a number of seconds: a time is written as RFC 3339 says."""
+    if isinstance(value, str) and value.replace(".", "", 1).lstrip("+-").isdigit():
+        raise ValueError("must be a date or a time, such as 2027-01-31T09:00:00Z")
+    return value
+
+
+Timestamp = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_with_time_zone)]
 
 
 class ItemBody(BaseModel):

@@ -80,5 +80,6 @@ def _describe_accounts(paths: Node) -> None:
     """Complete what the general rules cannot know about these routes."""
     add_problem(paths["/v1/tokens"]["post"], 401, "The refresh token cannot be used.")
     add_problem(paths["/v1/tokens"]["post"], 429, "Too many attempts to sign in failed.")
+    paths["/v1/token-revocations"]["post"]["responses"]["200"].pop("content", None)
     # Nothing that a stranger registers can be looked up, or the answer would tell known addresses.
     paths["/v1/users"]["post"]["responses"]["201"].pop("headers", None)

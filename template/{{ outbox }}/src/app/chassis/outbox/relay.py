@@ -110,6 +110,7 @@ class Relay:
             rows = await self._store.claim()
         except psycopg.OperationalError as error:
             self._database.begun(error)
+            asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self._woken.set)
             return []
         self._database.over()
         return rows

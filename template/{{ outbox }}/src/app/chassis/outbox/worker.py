@@ -1,12 +1,13 @@
 """`worker`: brings the broker's messages to the consumers of this service, through the inbox."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from itertools import groupby
 
 import structlog
 
 from app.chassis.database import Database
-from app.chassis.errors import Unavailable
 from app.chassis.outbox.adapter import connected
 from app.chassis.outbox.broker import Broker, BrokerUnavailable, Delivery, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
@@ -58,8 +59,9 @@ class Worker:
         """Work until asked to stop; returns with nothing in flight."""
         log.info("consuming", consumers=[consumer.name for consumer in consumers])
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._retry(stop))
-            tasks.create_task(self._purge(stop))
+            inbox, settings = self._inbox, self._settings
+            tasks.create_task(self._repeatedly(inbox.retry_next, settings.poll_interval, stop))
+            tasks.create_task(self._repeatedly(inbox.purge, settings.purge_interval, stop))
             for consumer in consumers:
                 tasks.create_task(self._consume(consumer, stop))
 
@@ -121,23 +123,21 @@ class Worker:
                 continue
             return
 
-    async def _retry(self, stop: Stop) -> None:
+    async def _repeatedly(
+        self, work: Callable[[], Awaitable[int]], pause: timedelta, stop: Stop
+    ) -> None:
+        """Do housekeeping until there is nothing to do, and look again after a pause."""
+        outage = Outage("housekeeping")
         while not stop:
             try:
-                if await self._inbox.retry_next():
-                    continue
-            except Unavailable:
+                done = await work()
+            except Exception as error:  # noqa: BLE001 - whatever it is, the consumers go on
+                outage.begun(error)
                 await self._wait_for_database(stop)
-            await stop.sleep(self._settings.poll_interval.total_seconds())
-
-    async def _purge(self, stop: Stop) -> None:
-        while not stop:
-            try:
-                while not stop and await self._inbox.purge():
-                    pass
-            except Unavailable:
-                await self._wait_for_database(stop)
-            await stop.sleep(self._settings.purge_interval.total_seconds())
+                continue
+            outage.over()
+            if not done:
+                await stop.sleep(pause.total_seconds())
 
 
 def _key(delivery: Delivery) -> str:

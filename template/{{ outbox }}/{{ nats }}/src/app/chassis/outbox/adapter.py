@@ -153,6 +153,8 @@ class NatsBroker:
             self._servers,
             name=self._name,
             allow_reconnect=False,
+            max_reconnect_attempts=1,  # for the first connection it would try on all the same
+            reconnect_time_wait=0,
             connect_timeout=max(1, round(self.settings.connect_timeout.total_seconds())),
             ping_interval=PING_SECONDS,
             closed_cb=on_closed,

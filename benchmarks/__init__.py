@@ -1,0 +1,1 @@
+"""Measures rendered services against bare applications of the same framework."""

@@ -1,0 +1,275 @@
+"""A message has its effect once, and one that cannot be handled is kept and harms no other."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID, uuid4
+
+import pytest
+from pydantic import BaseModel
+from sqlalchemy import text
+
+from app.chassis.database import Database, add_database
+from app.chassis.event_log import add_event_log
+from app.chassis.events import Events
+from app.chassis.logging import add_logging
+from app.chassis.outbox import Consumers, ReceivedEvent, add_outbox
+from app.chassis.outbox.adapter import connected
+from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.inbox import Inbox
+from app.chassis.outbox.process import Stop
+from app.chassis.outbox.settings import InboxSettings
+from app.chassis.outbox.worker import Worker
+from app.chassis.service import Service, assemble
+from tests.kit.brokers import publish
+from tests.kit.outbox import Sql
+
+pytestmark = pytest.mark.anyio
+
+TYPE = "thing.happened"
+TRACE = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "x-request-id": "r-1"}
+
+
+class Thing(BaseModel):
+    number: int
+
+
+class Recorder:
+    """A consumer whose effect is a row; it fails as often as it is told to."""
+
+    def __init__(self, service: Service) -> None:
+        self.database = service.get(Database)
+        self.events = service.get(Events)
+        self.failures = 0
+        self.attempts = 0
+        self.seconds = 0.0
+
+    async def handle(self, event: ReceivedEvent) -> None:
+        self.attempts += 1
+        thing = Thing.model_validate(event.data)
+        await self.database.session.execute(
+            text("INSERT INTO effects VALUES (:number)"), {"number": thing.number}
+        )
+        await asyncio.sleep(self.seconds)
+        if self.failures:
+            self.failures -= 1
+            raise RuntimeError("not today")
+
+
+class ThingCopied:
+    """An event that a handler causes."""
+
+    type: ClassVar[str] = "thing.copied"
+    aggregate_type: ClassVar[str] = "thing"
+
+    def __init__(self, aggregate_id: UUID, occurred_at: datetime) -> None:
+        self.aggregate_id = aggregate_id
+        self.occurred_at = occurred_at
+
+    def data(self) -> dict[str, object]:
+        return {"copied": True}
+
+
+@pytest.fixture
+def service(
+    monkeypatch: pytest.MonkeyPatch, outbox_environment: dict[str, str], sql: Sql
+) -> Service:
+    """The chassis with a consumer of the test's own, on the outbox tests' database."""
+    quick = {"INBOX_POLL_INTERVAL": "0.05", "INBOX_BACKOFF": "0.05", "INBOX_MAX_ATTEMPTS": "3"}
+    for name, value in {**outbox_environment, **quick}.items():
+        monkeypatch.setenv(name, value)
+    sql.execute("CREATE TABLE IF NOT EXISTS effects (number int)")
+    sql.execute("TRUNCATE effects")
+    return assemble([add_logging, add_database, add_event_log, add_outbox])
+
+
+@pytest.fixture
+def recorder(service: Service) -> Recorder:
+    recorder = Recorder(service)
+    service.get(Consumers).add("recorder", {TYPE: recorder.handle})
+    return recorder
+
+
+@asynccontextmanager
+async def working(service: Service) -> AsyncGenerator[None]:
+    """Run a worker for the length of the block, and see that it stops when asked."""
+    consumers, settings = service.get(Consumers), service.get(InboxSettings)
+    database, stop = service.get(Database), Stop()
+    inbox = Inbox(database, settings, consumers)
+    async with service.running(), connected(service.get(BrokerSettings), "test") as broker:
+        await broker.ready()
+        worker = Worker(inbox, broker, database, settings)
+        working = asyncio.create_task(worker.run(consumers.all(), stop))
+        yield
+        stop.ask()
+        await asyncio.wait_for(working, 10)
+
+
+async def eventually(condition: Callable[[], Any]) -> None:
+    async with asyncio.timeout(15):
+        while not condition():  # noqa: ASYNC110 - another process decides
+            await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+def send(broker_url: str, topic: str) -> Callable[..., Any]:
+    """Publish a message; its broker-side id differs, so that the broker sees no repetition."""
+
+    async def sent(id_: str, number: object = 1, body: bytes | None = None, **more: str) -> None:
+        headers = {"ce-id": id_, "ce-type": TYPE, "ce-partitionkey": str(uuid4()), **TRACE, **more}
+        content = json.dumps({"number": number}).encode() if body is None else body
+        await asyncio.to_thread(publish, broker_url, topic, TYPE, headers, content)
+
+    return sent
+
+
+def effects(sql: Sql) -> list[int]:
+    return [number for (number,) in sql.execute("SELECT number FROM effects ORDER BY number")]
+
+
+def set_reachable(sql: Sql, *, reachable: bool) -> None:
+    """Let the database take no connections but this one, as if it were down; or any again."""
+    sql.execute(f"ALTER DATABASE {sql.info.dbname} ALLOW_CONNECTIONS {reachable}".encode())
+    others = "datname = current_database() AND pid <> pg_backend_pid()"
+    sql.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}".encode())
+
+
+def failures(sql: Sql) -> list[tuple[Any, ...]]:
+    query = "SELECT message_id, status, attempts, reason FROM inbox_failures ORDER BY message_id"
+    return sql.execute(query).fetchall()
+
+
+async def test_repeated_deliveries_have_one_effect_even_at_the_same_time(
+    service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
+) -> None:
+    recorder.seconds = 0.2
+    async with working(service):
+        await asyncio.gather(*(send("same") for _ in range(5)))
+        await send("other", 2)
+        await eventually(lambda: effects(sql) == [1, 2])
+        await send("same")
+        await send("last", 3)
+        await eventually(lambda: effects(sql) == [1, 2, 3])
+    assert recorder.attempts == 3
+    assert sql.execute("SELECT count(*) FROM inbox").fetchone() == (3,)
+    assert failures(sql) == []
+
+
+async def test_a_handler_that_fails_is_tried_again_and_leaves_no_half_effect(
+    service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
+) -> None:
+    recorder.failures = 2
+    async with working(service):
+        await send("a")
+        await eventually(lambda: effects(sql) == [1])
+        await eventually(lambda: failures(sql) == [])
+    assert recorder.attempts == 3
+
+
+async def test_a_poison_message_becomes_a_dead_letter_and_can_be_redriven(
+    service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
+) -> None:
+    recorder.failures = 3
+    async with working(service):
+        await send("poison")
+        await eventually(
+            lambda: failures(sql) == [("poison", "dead", 3, "RuntimeError: not today")]
+        )
+        await send("next", 2)
+        await eventually(lambda: effects(sql) == [2])
+        (trace,) = sql.execute("SELECT trace FROM inbox_failures").fetchone() or (None,)
+        assert trace == TRACE
+        sql.execute(
+            "UPDATE inbox_failures SET status = 'retrying', attempts = 0, next_attempt_at = now()"
+        )
+        await eventually(lambda: effects(sql) == [1, 2])
+        await eventually(lambda: failures(sql) == [])
+
+
+@pytest.mark.usefixtures("recorder")
+async def test_what_no_retry_can_mend_is_a_dead_letter_at_once(
+    service: Service, send: Callable[..., Any], sql: Sql
+) -> None:
+    async with working(service):
+        await send("a-no-json", body=b"\xff\x00")
+        await send("b-no-object", body=b"[1]")
+        await send("c-another-schema", number="many")
+        await send("d-fine")
+        await eventually(lambda: effects(sql) == [1])
+        await eventually(lambda: len(failures(sql)) == 3)
+    assert [(status, attempts) for _, status, attempts, _ in failures(sql)] == [("dead", 1)] * 3
+
+
+@pytest.mark.usefixtures("recorder")
+async def test_unknown_types_attributes_and_members_are_ignored(
+    service: Service, send: Callable[..., Any], sql: Sql
+) -> None:
+    async with working(service):
+        await send("x", **{"ce-type": "thing.exploded", "ce-specversion": "9.9"})
+        await send("a", body=b'{"number": 1, "added": "later"}')
+        await eventually(lambda: effects(sql) == [1])
+    assert failures(sql) == []
+
+
+@pytest.mark.usefixtures("recorder")
+async def test_a_message_is_not_lost_while_the_database_cannot_be_used(
+    service: Service, send: Callable[..., Any], sql: Sql
+) -> None:
+    async with working(service):
+        set_reachable(sql, reachable=False)
+        await send("a")
+        await asyncio.sleep(0.5)
+        set_reachable(sql, reachable=True)
+        await eventually(lambda: effects(sql) == [1])
+
+
+async def test_an_event_caused_by_a_handler_carries_on_the_trace(
+    service: Service, send: Callable[..., Any], sql: Sql
+) -> None:
+    async def copy(event: ReceivedEvent) -> None:
+        await service.get(Events).publish(ThingCopied(uuid4(), event.time))
+
+    service.get(Consumers).add("copier", {TYPE: copy})
+    async with working(service):
+        await send("a")
+        await eventually(lambda: sql.execute("SELECT 1 FROM outbox").fetchall())
+    (trace,) = sql.execute("SELECT trace FROM outbox").fetchone() or ({},)
+    assert trace["traceparent"].split("-")[1] == "a" * 32
+    assert trace["x-request-id"] == "r-1"
+
+
+async def test_an_event_is_stored_only_if_its_transaction_commits(
+    service: Service, sql: Sql
+) -> None:
+    database, events = service.get(Database), service.get(Events)
+
+    async def copy_in_transaction(divisor: int = 1) -> None:
+        async with database.transaction() as session:
+            await events.publish(ThingCopied(uuid4(), datetime.now().astimezone()))
+            await session.flush()
+            assert 1 / divisor
+
+    async with service.running():
+        with pytest.raises(ZeroDivisionError):
+            await copy_in_transaction(divisor=0)
+        assert sql.execute("SELECT 1 FROM outbox").fetchall() == []
+        await copy_in_transaction()
+    assert sql.execute("SELECT type, payload FROM outbox").fetchall() == [
+        ("thing.copied", {"copied": True})
+    ]
+
+
+@pytest.mark.usefixtures("recorder")
+async def test_notes_of_what_was_handled_are_purged_after_their_retention(
+    service: Service, sql: Sql
+) -> None:
+    sql.execute(
+        "INSERT INTO inbox SELECT 'recorder', g::text, now() - interval '15 days'"
+        " FROM generate_series(1, 2500) AS g"
+    )
+    sql.execute("INSERT INTO inbox VALUES ('recorder', 'new')")
+    async with working(service):
+        await eventually(lambda: sql.execute("SELECT count(*) FROM inbox").fetchone() == (1,))
