@@ -1,5 +1,6 @@
 """What the components of `bootstrap.py` put together."""
 
+import gc
 from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar, cast
@@ -81,6 +82,9 @@ class Service:
         async with AsyncExitStack() as stack:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(lifespan())
+            # What start-up made stays: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
             self.checks.started = True
             yield self
 

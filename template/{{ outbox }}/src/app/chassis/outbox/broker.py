@@ -49,6 +49,10 @@ class Subscription(Protocol):
         """Wait a moment for messages; raises `BrokerUnavailable`."""
         ...
 
+    async def close(self) -> None:
+        """Give back what has come in and was not fetched."""
+        ...
+
 
 class Broker(Protocol):
     """A connection that looks after itself: it is made and mended in the background."""

@@ -4,10 +4,12 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 from uvicorn.loops.auto import auto_loop_factory
+
+T = TypeVar("T")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -31,13 +33,16 @@ class Stop:
             async with asyncio.timeout(seconds):
                 await self._asked.wait()
 
-    async def or_done(self, work: Coroutine[Any, Any, object]) -> None:
-        """Wait for `work`, but give it up on the request to stop."""
+    async def or_done(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """Return what `work` returns, or None as soon as the process is asked to stop."""
         asked, task = asyncio.create_task(self._asked.wait()), asyncio.create_task(work)
-        await asyncio.wait((asked, task), return_when=asyncio.FIRST_COMPLETED)
-        for unfinished in (asked, task):
-            unfinished.cancel()
-        await asyncio.gather(asked, task, return_exceptions=True)
+        try:
+            await asyncio.wait((asked, task), return_when=asyncio.FIRST_COMPLETED)
+            return task.result() if task.done() else None
+        finally:
+            for unfinished in (asked, task):
+                unfinished.cancel()
+            await asyncio.gather(asked, task, return_exceptions=True)
 
 
 class Outage:
@@ -51,7 +56,7 @@ class Outage:
     def begun(self, error: Exception) -> None:
         """It could not be used."""
         if not self._lasting:
-            log.warning(self._begins, error=type(error).__name__)
+            log.warning(self._begins, error=f"{type(error).__name__}: {error}")
         self._lasting = True
 
     def over(self) -> None:

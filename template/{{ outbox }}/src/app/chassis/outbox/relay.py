@@ -132,6 +132,7 @@ class Relay:
         _, unanswered = await asyncio.wait(lanes, timeout=2 * timeout)
         for lane in unanswered:
             outcome.broker_failed = True
+            self._publishing.begun(BrokerUnavailable("no confirmation in time"))
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
         await self._settle(rows, outcome, stop)

@@ -79,10 +79,13 @@ class Worker:
                 await stop.sleep(RECONNECT_SECONDS)
 
     async def _read(self, consumer: Consumer, subscription: Subscription, stop: Stop) -> None:
-        while not stop:
-            deliveries = await subscription.fetch(self._settings.batch_size)
-            if not await self._handle_all(consumer, deliveries, stop):
-                await self._wait_for_database(stop)
+        try:
+            while not stop:
+                fetched = await stop.or_done(subscription.fetch(self._settings.batch_size))
+                if not await self._handle_all(consumer, fetched or [], stop):
+                    await self._wait_for_database(stop)
+        finally:
+            await subscription.close()
 
     async def _handle_all(self, consumer: Consumer, deliveries: list[Delivery], stop: Stop) -> bool:
         """Handle each key's messages one after the other; false if some had to be given back."""

@@ -8,9 +8,11 @@ from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
+import psycopg
+import psycopg.sql
 import pytest
 from pydantic import BaseModel
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 
 from app.chassis.database import Database, add_database
 from app.chassis.event_log import add_event_log
@@ -130,11 +132,15 @@ def effects(sql: Sql) -> list[int]:
     return [number for (number,) in sql.execute("SELECT number FROM effects ORDER BY number")]
 
 
-def set_reachable(sql: Sql, *, reachable: bool) -> None:
-    """Let the database take no connections but this one, as if it were down; or any again."""
-    sql.execute(f"ALTER DATABASE {sql.info.dbname} ALLOW_CONNECTIONS {reachable}".encode())
-    others = "datname = current_database() AND pid <> pg_backend_pid()"
-    sql.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}".encode())
+def set_reachable(server: str, database: str, *, reachable: bool) -> None:
+    """Cut the database's connections and let it take no more, as if it were down; or undo that."""
+    name = psycopg.sql.Identifier(database)
+    allow = psycopg.sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}").format(name, reachable)
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+    with psycopg.connect(server, autocommit=True) as connection:
+        connection.execute(allow)
+        if not reachable:
+            connection.execute(cut, [database])
 
 
 def failures(sql: Sql) -> list[tuple[Any, ...]]:
@@ -201,6 +207,7 @@ async def test_what_no_retry_can_mend_is_a_dead_letter_at_once(
         await eventually(lambda: effects(sql) == [1])
         await eventually(lambda: len(failures(sql)) == 3)
     assert [(status, attempts) for _, status, attempts, _ in failures(sql)] == [("dead", 1)] * 3
+    assert failures(sql)[2][3].startswith("Malformed: number: Input should be a valid integer")
 
 
 @pytest.mark.usefixtures("recorder")
@@ -214,16 +221,22 @@ async def test_unknown_types_attributes_and_members_are_ignored(
     assert failures(sql) == []
 
 
-@pytest.mark.usefixtures("recorder")
 async def test_a_message_is_not_lost_while_the_database_cannot_be_used(
-    service: Service, send: Callable[..., Any], sql: Sql
+    service: Service,
+    recorder: Recorder,
+    send: Callable[..., Any],
+    postgres_url: str,
+    outbox_database_url: str,
 ) -> None:
+    name = make_url(outbox_database_url).database or ""
     async with working(service):
-        set_reachable(sql, reachable=False)
+        set_reachable(postgres_url, name, reachable=False)
         await send("a")
         await asyncio.sleep(0.5)
-        set_reachable(sql, reachable=True)
-        await eventually(lambda: effects(sql) == [1])
+        set_reachable(postgres_url, name, reachable=True)
+        await eventually(lambda: recorder.attempts)
+    with psycopg.connect(outbox_database_url) as sql:
+        assert effects(sql) == [1]
 
 
 async def test_an_event_caused_by_a_handler_carries_on_the_trace(

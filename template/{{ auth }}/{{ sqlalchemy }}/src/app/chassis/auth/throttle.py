@@ -1,13 +1,13 @@
 """Slows down the guessing of passwords, the same for every replica: counters in the database."""
 
 import hashlib
-import ipaddress
 import math
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
+from app.chassis.auth.addresses import network_of
 from app.chassis.auth.errors import TooManyAttempts
 from app.chassis.auth.model import SignInAttempts
 from app.chassis.auth.settings import AuthSettings
@@ -36,7 +36,7 @@ class Throttle:
         Raises:
             TooManyAttempts: the account or the address has had too many.
         """
-        by_address = await self._count(_key("address", _network(address)))
+        by_address = await self._count(_key("address", network_of(address)))
         if by_address.count > self._per_address:
             raise _refusal(by_address)
         by_account = await self._count(_key("account", account))
@@ -45,7 +45,7 @@ class Throttle:
 
     async def succeeded(self, account: str, address: str) -> None:
         """Take the attempt back, and remember the address as one of the user's own."""
-        keys = [_key("account", account), _key("address", _network(address))]
+        keys = [_key("account", account), _key("address", network_of(address))]
         table = SignInAttempts
         async with self._database.transaction() as session:
             for key in keys:
@@ -53,7 +53,7 @@ class Throttle:
                 await session.execute(taken_back.values(count=table.count - 1))
             until = func.now() + FAMILIAR_FOR
             familiar = insert(table).values(
-                key=_key("familiar", account, _network(address)), count=0, expires_at=until
+                key=_key("familiar", account, network_of(address)), count=0, expires_at=until
             )
             await session.execute(
                 familiar.on_conflict_do_update(index_elements=["key"], set_={"expires_at": until})
@@ -79,7 +79,7 @@ class Throttle:
 
     async def _is_familiar(self, account: str, address: str) -> bool:
         table = SignInAttempts
-        key = _key("familiar", account, _network(address))
+        key = _key("familiar", account, network_of(address))
         known = select(table.key).where(table.key == key, table.expires_at > func.now())
         async with self._database.reading() as session:
             return await session.scalar(known) is not None
@@ -88,17 +88,6 @@ class Throttle:
 def _refusal(attempts: SignInAttempts) -> TooManyAttempts:
     left = attempts.expires_at - datetime.now(UTC)
     return TooManyAttempts(max(1, math.ceil(left.total_seconds())))
-
-
-def _network(address: str) -> str:
-    """An IPv6 customer has a whole /64 to choose addresses from."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((parsed, 64), strict=False))
-    return address
 
 
 def _key(*parts: str) -> bytes:

@@ -69,6 +69,11 @@ class PullSubscription:
             fetched.append(self._arrived.get_nowait())
         return [_NatsDelivery(message, self._topic) for message in fetched]
 
+    async def close(self) -> None:
+        """Give back what has come in and was not fetched."""
+        while not self._arrived.empty():
+            await _NatsDelivery(self._arrived.get_nowait(), self._topic).give_back(0)
+
     async def _request(self, limit: int) -> None:
         body = {"batch": limit, "expires": REQUEST_SECONDS * 1_000_000_000}
         self._expected = limit

@@ -23,8 +23,6 @@ from app.chassis.outbox.tables import InboxEntry, InboxFailure
 PURGE_BATCH = 1000
 REASON_LENGTH = 500
 
-# Trying these again changes nothing before another release does.
-_HOPELESS = (Malformed, ValidationError)
 _TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -101,8 +99,12 @@ class Inbox:
         if noted is None:
             log.info("event_repeated")
             return
-        async with asyncio.timeout(self._settings.handler_timeout.total_seconds()):
-            await consumer.handlers[message.type](cloudevents.read(message))
+        handler, event = consumer.handlers[message.type], cloudevents.read(message)
+        try:
+            async with asyncio.timeout(self._settings.handler_timeout.total_seconds()):
+                await handler(event)
+        except ValidationError as error:
+            raise Malformed(_complaints(error)) from None
 
     async def _keep(self, consumer: Consumer, message: Message, error: Exception) -> None:
         """Keep a message that failed; one that was kept before stays as it is."""
@@ -117,6 +119,7 @@ class Inbox:
         }
         async with self._database.transaction() as session:
             await session.execute(insert(InboxFailure).values(values).on_conflict_do_nothing())
+        _tell(values, error)
 
     async def _next_due(self) -> InboxFailure | None:
         names = [consumer.name for consumer in self._consumers.all()]
@@ -148,17 +151,16 @@ class Inbox:
         values = self._after_failure(failure.attempts + 1, error)
         async with self._database.transaction() as session:
             await session.execute(update(InboxFailure).where(_is(failure)).values(values))
+        _tell(values, error)
 
     def _after_failure(self, attempts: int, error: Exception) -> dict[str, Any]:
         """What is written down about a failure: when it is tried again, or that it never is."""
         settings = self._settings
-        dead = attempts >= settings.max_attempts or isinstance(error, _HOPELESS)
-        reason = f"{type(error).__name__}: {error}"[:REASON_LENGTH].replace("\0", "")
-        tell = log.error if dead else log.warning
-        tell("event_dead" if dead else "event_failed", attempts=attempts, exc_info=error)
+        # What is malformed stays so until another release can read it.
+        dead = attempts >= settings.max_attempts or isinstance(error, Malformed)
         return {
             "attempts": attempts,
-            "reason": reason,
+            "reason": f"{type(error).__name__}: {error}"[:REASON_LENGTH].replace("\0", ""),
             "status": "dead" if dead else "retrying",
             "next_attempt_at": func.now()
             + pause(attempts, settings.backoff, settings.backoff_limit),
@@ -169,6 +171,22 @@ def _is(failure: InboxFailure) -> ColumnElement[bool]:
     return and_(
         InboxFailure.consumer == failure.consumer, InboxFailure.message_id == failure.message_id
     )
+
+
+def _complaints(error: ValidationError) -> str:
+    """What is wrong with a message, without the values in it."""
+    entries = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in entries)
+
+
+def _tell(values: Mapping[str, Any], error: Exception) -> None:
+    stack = None if isinstance(error, Malformed) else error
+    if values["status"] == "dead":
+        log.error(
+            "event_dead", reason=values["reason"], attempts=values["attempts"], exc_info=stack
+        )
+    else:
+        log.warning("event_failed", attempts=values["attempts"], exc_info=stack)
 
 
 @contextmanager
