@@ -6,10 +6,10 @@ from pydantic import BaseModel
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute
 
+from app.analytics.model import CustomerOrders
 from app.chassis.database import Database
 from app.chassis.outbox import ReceivedEvent
 from app.chassis.outbox.consumers import Handler
-from app.order_statistics.model import CustomerOrders
 
 
 class OrderFacts(BaseModel):
