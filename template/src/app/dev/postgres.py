@@ -3,6 +3,7 @@
 import os
 import shutil
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -34,6 +35,7 @@ def start_postgres(directory: Path) -> Generator[str]:
     user = _unprivileged_user()
     directory.mkdir(parents=True, exist_ok=True)
     if user:
+        _check_reachable(binaries, directory)
         shutil.chown(directory, user)
     if not (data / "PG_VERSION").exists():
         _initialize(binaries, data, user)
@@ -111,6 +113,16 @@ def _initialize(binaries: Path, data: Path, user: str | None) -> None:
 def _unprivileged_user() -> str | None:
     """PostgreSQL refuses to run as root."""
     return UNPRIVILEGED if sys.platform != "win32" and os.geteuid() == 0 else None
+
+
+def _check_reachable(*paths: Path) -> None:
+    for path in paths:
+        for parent in path.resolve().parents:
+            if not parent.stat().st_mode & stat.S_IXOTH:
+                raise PermissionError(
+                    f"PostgreSQL does not run as root, and {UNPRIVILEGED} may not enter {parent}: "
+                    "work elsewhere, or set DATABASE_URL."
+                )
 
 
 def _wait_until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
