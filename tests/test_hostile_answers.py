@@ -62,7 +62,7 @@ HOSTILE = [
 def test_a_hostile_text_is_refused_or_harmless(
     question: str, answer: str, catalogue: Catalogue, template: Path, tmp_path: Path
 ):
-    answers: dict[str, Answer] = {question: answer, "patterns": ["auth", "outbox"]}
+    answers: dict[str, Answer] = {question: answer, "patterns": ["auth", "rate_limiting", "outbox"]}
     if question == "service_name":
         answers["service_slug"] = "fixed-slug"
     refusal = attempt(template, tmp_path / "room" / "out", answers)
@@ -95,7 +95,11 @@ def test_a_slug_never_hides_a_package_of_the_service(template: Path, tmp_path: P
     installed: set[str] = set()
     for framework in ("fastapi", "litestar"):
         service = tmp_path / framework
-        render(template, service, {"framework": framework, "patterns": ["auth", "outbox"]})
+        render(
+            template,
+            service,
+            {"framework": framework, "patterns": ["auth", "rate_limiting", "outbox"]},
+        )
         installed |= packages_of(service)
 
     taken = str(load_catalogue().settings["service_slug"]["validator"])

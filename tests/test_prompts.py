@@ -60,7 +60,7 @@ def test_a_person_answers_every_question_of_copier(published: Path, tmp_path: Pa
     person.reads("Which team owns it").types(ERASE_LINE, "team-money", ENTER)
     person.reads("Which web framework?").types(DOWN, ENTER)
     person.reads("Which patterns should be ticked").types(DOWN, ENTER)
-    person.reads("Which optional patterns?").types(DOWN, SPACE, ENTER)
+    person.reads("Which optional patterns?").types(DOWN, DOWN, SPACE, ENTER)
     person.reads("Which message broker").types(ENTER)
     person.reads("Include the example slices").types("y")
     person.reads("Lowest supported Python").types(ENTER)
@@ -97,7 +97,7 @@ def test_pressing_enter_throughout_makes_the_standard_service(published: Path, t
         person.reads(words).types(ENTER)
 
     assert person.ends() == 0
-    assert remembered(made)["patterns"] == ["auth"]
+    assert remembered(made)["patterns"] == ["auth", "rate_limiting"]
 
 
 def test_a_clumsy_name_is_explained_and_can_be_corrected(published: Path, tmp_path: Path):

@@ -12,7 +12,7 @@ from slipway.matrix import Row, covering_rows, every_row
 from slipway.rendering import ANSWERS_FILE, contents, render
 from sources import every_source, predicted
 
-FULL: dict[str, Answer] = {"patterns": ["auth", "outbox"]}
+FULL: dict[str, Answer] = {"patterns": ["auth", "rate_limiting", "outbox"]}
 
 
 def rows_without(catalogue: Catalogue, pattern: str) -> list[Row]:
@@ -105,7 +105,7 @@ def test_every_file_ends_in_a_newline(rendering: Rendering):
 
 
 def test_every_relative_link_in_the_documentation_leads_somewhere(rendering: Rendering):
-    for patterns in (["auth", "outbox"], []):
+    for patterns in (["auth", "rate_limiting", "outbox"], []):
         service = rendering(patterns=patterns)
         broken = [
             f"{page.relative_to(service)} -> {link}"

@@ -19,7 +19,6 @@ class Compression:
         self.minimum = minimum
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        accepted = accepts_gzip(header(scope, b"accept-encoding") or "")
         start: Message | None = None
 
         async def sending(message: Message) -> None:
@@ -29,6 +28,7 @@ class Compression:
                 return
             if start is not None:
                 if self._applies(start, message):
+                    accepted = accepts_gzip(header(scope, b"accept-encoding") or "")
                     _compress(start, message, accepted=accepted)
                 opening, start = start, None
                 await send(opening)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from urllib.parse import quote
 
 import structlog
+from uuid_utils import uuid7
 
 from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header_values
-from app.chassis.identifiers import new_id
 from app.chassis.problems import FAILURE
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9/+_=-]{1,128}")
@@ -79,7 +79,7 @@ def _request_id(scope: Scope) -> bytes:
     given = header_values(scope, b"x-request-id")
     if len(given) == 1 and REQUEST_ID.fullmatch(given[0]):
         return given[0]
-    return str(new_id()).encode()
+    return str(uuid7()).encode()
 
 
 def _trace_id(scope: Scope) -> str:

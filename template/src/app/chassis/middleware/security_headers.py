@@ -2,11 +2,15 @@
 
 from app.chassis.asgi import ASGIApp, Header, Message, Receive, Scope, Send
 
-API_POLICY = b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'"
-DOCS_POLICY = (
+API_POLICY: Header = (
+    b"content-security-policy",
+    b"default-src 'none'; frame-ancestors 'none'; base-uri 'none'",
+)
+DOCS_POLICY: Header = (
+    b"content-security-policy",
     b"default-src 'self'; img-src 'self' data: https:; frame-ancestors 'none'; base-uri 'none'; "
     b"script-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net; "
-    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net"
+    b"style-src 'self' 'unsafe-inline' https://cdn.jsdelivr.net",
 )
 ALWAYS: tuple[Header, ...] = (
     (b"x-content-type-options", b"nosniff"),
@@ -36,8 +40,7 @@ class SecurityHeaders:
 
 
 def _headers(scope: Scope, present: list[Header]) -> list[Header]:
-    policy = DOCS_POLICY if scope["path"] == "/docs" else API_POLICY
-    headers: list[Header] = [*ALWAYS, (b"content-security-policy", policy)]
+    headers = [*ALWAYS, DOCS_POLICY if scope["path"] == "/docs" else API_POLICY]
     if not any(key.lower() == b"cache-control" for key, _ in present):
         headers.append(NO_STORE)
     if scope["scheme"] == "https":
