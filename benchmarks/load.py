@@ -1,7 +1,7 @@
 """The load generator: keep-alive connections that each send the next request after the answer.
 
-A process of its own, so that its work is not counted as the server's: reads a job as JSON from
-standard input and writes what came of it to standard output.
+A process of its own, so that its work is not counted as the server's: takes a job as JSON on its
+command line and writes what came of it to standard output.
 """
 
 import asyncio
@@ -49,23 +49,13 @@ class UnexpectedAnswerError(Exception):
 
 def start(job: Job) -> "subprocess.Popen[str]":
     """Start the job in a process of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.load"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdin
-    process.stdin.write(json.dumps(asdict(job)))
-    process.stdin.close()
-    return process
+    command = [sys.executable, "-m", "benchmarks.load", json.dumps(asdict(job))]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
 
 def finish(process: "subprocess.Popen[str]") -> Outcome:
     """Wait for the end of a job; raises UnexpectedAnswerError where it failed."""
-    assert process.stdout
-    with process:
-        written = process.stdout.read()
+    written, _ = process.communicate()
     if process.returncode:
         raise UnexpectedAnswerError("the load generator failed; see above")
     return Outcome(**json.loads(written))
@@ -114,5 +104,5 @@ async def _answer(reader: asyncio.StreamReader, expected: int) -> None:
 
 
 if __name__ == "__main__":
-    given = Job(**json.load(sys.stdin))
+    given = Job(**json.loads(sys.argv[1]))
     json.dump(asdict(asyncio.run(_generate(given))), sys.stdout)

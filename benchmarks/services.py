@@ -114,9 +114,7 @@ def held_open(project: Project) -> Generator[Held]:
 
 
 @contextmanager
-def serving(
-    command: Sequence[str], place: Path, variables: Mapping[str, str]
-) -> Generator[Server]:
+def serving(command: Sequence[str], place: Path, variables: Mapping[str, str]) -> Generator[Server]:
     """Run a server on a free port, its output in a file; yields it once it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

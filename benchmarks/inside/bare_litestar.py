@@ -22,9 +22,7 @@ async def live() -> dict[str, str]:
 
 
 @get("/v1/orders", dependencies={"db": Provide(session)})
-async def orders(
-    db: NamedDependency[AsyncSession], limit: FromQuery[int] = 20
-) -> list[OrderView]:
+async def orders(db: NamedDependency[AsyncSession], limit: FromQuery[int] = 20) -> list[OrderView]:
     """List the newest orders."""
     found = (await db.scalars(newest(limit))).all()
     return [OrderView.model_validate(order) for order in found[:limit]]

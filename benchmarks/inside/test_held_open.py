@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import httpx2
-
 from tests.kit.shop import new_customer, order_body
 
 ORDERS = 200
