@@ -65,9 +65,9 @@ def test_nothing_and_everything_are_always_covered(catalogue: Catalogue):
     ids = [row.id for row in covering_rows(catalogue, only={"python_version": ("3.11",)})]
 
     assert "fastapi-no_patterns-no_example-3.11-no_ci-no_deploy" in ids
-    assert "fastapi-auth-outbox.nats-example-3.11-github-compose" in ids
+    assert "fastapi-auth-rate_limiting-outbox.nats-example-3.11-github-compose" in ids
     assert "litestar-no_patterns-no_example-3.11-no_ci-no_deploy" in ids
-    assert "litestar-auth-outbox.nats-example-3.11-github-compose" in ids
+    assert "litestar-auth-rate_limiting-outbox.nats-example-3.11-github-compose" in ids
 
 
 def test_a_gap_in_the_coverage_is_noticed(small: Catalogue):
