@@ -83,7 +83,6 @@ class Service:
             for lifespan in self._lifespans:
                 await stack.enter_async_context(lifespan())
             # What start-up made stays: the collector need not look at it again and again.
-            gc.collect()
             gc.freeze()
             self.checks.started = True
             yield self
