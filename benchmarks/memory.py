@@ -10,8 +10,8 @@ from benchmarks.report import Table
 from benchmarks.services import Server, held_open, make_project, serving
 
 MEGABYTE = 2**20
-# The pool fills, caches of statements and codecs too: what counts is what comes after.
-WARM_UP_SECONDS = 10
+# The pool fills, caches of statements and codecs and the allocator too: what counts is what comes after.
+WARM_UP_SECONDS = 60
 
 
 def measure(place: Path, frameworks: list[str], size: str, seconds: float) -> Table:

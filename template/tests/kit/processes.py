@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx2
+
+from app.dev.servers import free_port
 
 START_SECONDS = 30
 STOP_SECONDS = 30
@@ -102,10 +103,3 @@ def run_command(*arguments: str, **environment: str) -> "subprocess.CompletedPro
         timeout=60,
         check=False,
     )
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]

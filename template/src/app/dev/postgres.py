@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -14,13 +13,10 @@ from pathlib import Path
 
 import psycopg
 
+from app.dev.servers import START_SECONDS, NoServerBinary, free_port, running
+
 SYSTEM_VERSIONS = Path("/usr/lib/postgresql")
-START_SECONDS = 30
 UNPRIVILEGED = "nobody"
-
-
-class NoServerBinary(RuntimeError):
-    """There is neither a server on this machine nor one in the development dependencies."""
 
 
 @contextmanager
@@ -39,9 +35,7 @@ def start_postgres(directory: Path) -> Generator[str]:
         shutil.chown(directory, user)
     if not (data / "PG_VERSION").exists():
         _initialize(binaries, data, user)
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
@@ -52,22 +46,11 @@ def start_postgres(directory: Path) -> Generator[str]:
         "max_connections": "200",
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    with (directory / "server.log").open("ab") as log:
-        server = subprocess.Popen(  # noqa: S603 - the server's own binary
-            [binaries / "postgres", "-D", data, *arguments],
-            stdout=log,
-            stderr=log,
-            user=user,
-            start_new_session=True,
-            cwd=directory,
-        )
-    url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    try:
-        _wait_until_up(url, server)
+    command = [binaries / "postgres", "-D", data.resolve(), *arguments]
+    with running(command, port, directory, user=user):
+        url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        _wait_until_ready(url)
         yield url
-    finally:
-        server.terminate()
-        server.wait(timeout=START_SECONDS)
 
 
 @contextmanager
@@ -125,13 +108,14 @@ def _check_reachable(*paths: Path) -> None:
                 )
 
 
-def _wait_until_up(url: str, server: "subprocess.Popen[bytes]") -> None:
+def _wait_until_ready(url: str) -> None:
+    """A server that listens may still be starting up."""
     deadline = time.monotonic() + START_SECONDS
     while True:
         try:
             psycopg.connect(url, connect_timeout=2).close()
         except psycopg.OperationalError:
-            if server.poll() is not None or time.monotonic() > deadline:
+            if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
         else:

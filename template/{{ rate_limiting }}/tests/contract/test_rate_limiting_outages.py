@@ -8,7 +8,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from app.dev.valkey import free_port, start_valkey
+from app.dev.servers import free_port
+from app.dev.valkey import start_valkey
 from tests.kit.processes import ServiceProcess
 from tests.kit.rate_limits import (
     BEHIND_PROXY,

@@ -15,7 +15,8 @@ import nats
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from app.dev.nats import free_port, start_nats, temporary_nats
+from app.dev.nats import start_nats, temporary_nats
+from app.dev.servers import free_port
 
 __all__ = ["Published", "broker", "delete_topic", "publish", "restartable", "stored", "watching"]
 

@@ -5,7 +5,7 @@ from collections.abc import Generator
 import httpx2
 import pytest
 
-from app.dev.valkey import free_port
+from app.dev.servers import free_port
 from tests.kit.identity import Identity, new_identity, password_grant
 from tests.kit.rate_limits import (
     BEHIND_PROXY,
