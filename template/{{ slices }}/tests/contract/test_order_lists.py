@@ -132,7 +132,7 @@ def test_what_is_not_offered_is_refused(client: httpx2.Client, name: str, value:
     response = client.get("/v1/orders", params={name: value})
     assert response.status_code == 422
     assert response.json()["errors"][0]["parameter"] == name
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
 
 
 def test_a_cursor_that_was_changed_or_belongs_elsewhere_is_refused(
