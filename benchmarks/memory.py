@@ -10,7 +10,7 @@ from benchmarks.report import Table
 from benchmarks.services import Server, held_open, make_project, serving
 
 MEGABYTE = 2**20
-# The pool fills, caches of statements and codecs and the allocator too: what counts is what comes after.
+# The pool fills, caches and the allocator's arenas too: what counts is what comes after.
 WARM_UP_SECONDS = 60
 
 

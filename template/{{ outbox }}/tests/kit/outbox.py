@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import psycopg
 
-WAIT_SECONDS = 15
+WAIT_SECONDS = 30
 EVENT_TYPE = "thing.happened"
 
 Sql = psycopg.Connection[tuple[Any, ...]]
