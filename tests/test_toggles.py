@@ -110,6 +110,8 @@ def test_an_edited_project_is_green_after_every_switch(
                 check=False,
             )
             assert done.returncode == 0, f"{patterns} {name}\n{done.stdout[-6000:]}{done.stderr}"
+        # The first environment wrote uv.lock, which belongs under version control.
+        commit(project, "Lock the dependencies")
 
 
 def assert_same(project: Path, twin: Path) -> None:
