@@ -27,7 +27,7 @@ def start_postgres(directory: Path) -> Generator[str]:
     The binaries of the system win over those of the wheel. Durability is off: a crash may lose
     data, which is what makes it fast.
     """
-    binaries = find_binaries()
+    binaries, directory = find_binaries(), directory.resolve()
     data = directory / "data"
     user = _unprivileged_user()
     directory.mkdir(parents=True, exist_ok=True)
@@ -47,7 +47,7 @@ def start_postgres(directory: Path) -> Generator[str]:
         "max_connections": "200",
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
-    command = [binaries / "postgres", "-D", data.resolve(), *arguments]
+    command = [binaries / "postgres", "-D", data, *arguments]
     with running(command, port, directory, user=user):
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         _wait_until_ready(url)
