@@ -46,6 +46,22 @@ def test_a_chosen_pattern_is_recognised_by_its_words(catalogue: Catalogue, rende
             assert found, f"{pattern.name}: {word} is nowhere, so its absence proves nothing"
 
 
+def test_an_option_of_a_pattern_is_recognised_by_its_words_and_only_it_has_them(
+    catalogue: Catalogue, rendering: Rendering
+):
+    for pattern in catalogue.patterns:
+        for question in catalogue.questions:
+            if not question.asked_with or question.asked_with.value != pattern.name:
+                continue
+            assert set(pattern.trace_of) == set(question.values)
+            for chosen in question.values:
+                service = rendering(patterns=[pattern.name], **{question.name: chosen})
+                for value, words in pattern.trace_of.items():
+                    for word in words:
+                        found = places_of(re.compile(re.escape(word), re.IGNORECASE), service)
+                        assert bool(found) == (value == chosen), (chosen, word, found)
+
+
 def places_of(words: re.Pattern[str], service: Path) -> list[str]:
     """Return where the words stand, in paths and in contents."""
     found: list[str] = []

@@ -80,6 +80,7 @@ class Pattern:
     services: tuple[str, ...] = ()
     proves: tuple[str, ...] = ()
     trace: tuple[str, ...] = ()
+    trace_of: Mapping[str, list[str]] = field(default_factory=dict[str, list[str]], hash=False)
 
 
 @dataclass(frozen=True, slots=True)

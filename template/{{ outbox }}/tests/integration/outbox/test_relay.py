@@ -50,7 +50,7 @@ def test_an_event_is_on_the_broker_as_a_cloudevent(
     with start_relay(SERVICE_NAME="my service"):
         eventually(lambda: all_published(sql))
     (message,) = stored(broker_url, topic)
-    assert message.address == f"{topic}.{EVENT_TYPE}"
+    assert message.key == "42 %"
     assert json.loads(message.body) == {"number": 0}
     assert message.headers["ce-time"].endswith("Z")
     assert {name: message.headers[name] for name in message.headers if name != "ce-time"} == {
@@ -61,7 +61,6 @@ def test_an_event_is_on_the_broker_as_a_cloudevent(
         "ce-subject": "42%20%25",
         "ce-partitionkey": "42%20%25",
         "content-type": "application/json",
-        "Nats-Msg-Id": event_id,
         **trace,
     }
 
@@ -125,7 +124,6 @@ def test_a_crash_between_publishing_and_marking_repeats_the_same_id(
             with start_relay():
                 eventually(lambda: all_published(sql))
         assert [message.id for message in seen] == [event_id, event_id]
-        assert [message.id for message in stored(broker_url, topic)] == [event_id]
     finally:
         sql.execute("DROP FUNCTION hang CASCADE")
 
@@ -181,15 +179,14 @@ def test_the_relay_survives_the_loss_of_its_connections_to_the_database(
 def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
     sql: Sql, start_relay: StartRelay, outbox_environment: dict[str, str]
 ) -> None:
-    with start_relay() as relay:
-        too_large = json.dumps({"text": "x" * 2_000_000})
-        insert_events(sql, ["poisoned"], too_large)
+    with start_relay(OUTBOX_MAX_EVENT_BYTES="100") as relay:
+        insert_events(sql, ["poisoned"], json.dumps({"text": "x" * 100}))
         insert_events(sql, ["poisoned", "healthy"])
         eventually(lambda: statuses(sql) == ["dead", "pending", "published"])
         dead = sql.execute("SELECT attempts, error FROM outbox WHERE status = 'dead'").fetchone()
         assert dead is not None
         assert dead[0] == 2
-        assert "payload" in dead[1]
+        assert dead[1].endswith("more than OUTBOX_MAX_EVENT_BYTES")
         assert len(relay.events("event_dead")) == 1
         sql.execute("""UPDATE outbox SET payload = '{"number": 0}' WHERE status = 'dead'""")
         assert run_command("redrive", **outbox_environment).returncode == 0

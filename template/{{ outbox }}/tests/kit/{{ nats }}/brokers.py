@@ -10,12 +10,13 @@ from collections.abc import Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote
 
 import nats
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
-from app.dev.nats import start_nats, temporary_nats
+from app.dev.broker import start_broker, temporary_broker
 from app.dev.servers import free_port
 
 __all__ = ["Published", "broker", "delete_topic", "publish", "restartable", "stored", "watching"]
@@ -25,7 +26,7 @@ __all__ = ["Published", "broker", "delete_topic", "publish", "restartable", "sto
 class Published:
     """A message as the broker has it."""
 
-    address: str
+    key: str
     headers: Mapping[str, str]
     body: bytes
 
@@ -33,9 +34,12 @@ class Published:
     def id(self) -> str:
         return self.headers["ce-id"]
 
-    @property
-    def key(self) -> str:
-        return self.headers["ce-partitionkey"]
+    @classmethod
+    def of(cls, headers: Mapping[str, str] | None, body: bytes | None) -> "Published":
+        """Read what NATS has; its own id of the message repeats the event's."""
+        known = {name.lower(): value for name, value in (headers or {}).items()}
+        assert known.pop("nats-msg-id", known["ce-id"]) == known["ce-id"]
+        return cls(unquote(known["ce-partitionkey"]), known, body or b"")
 
 
 @contextmanager
@@ -44,7 +48,7 @@ def broker() -> Generator[str]:
     if url := os.environ.get("BROKER_URL"):
         yield url
     else:
-        with temporary_nats() as url:
+        with temporary_broker() as url:
             yield url
 
 
@@ -59,7 +63,7 @@ class RestartableBroker:
     @contextmanager
     def up(self) -> Generator[None]:
         """Run it for the length of the block."""
-        with start_nats(self._directory, self._port):
+        with start_broker(self._directory, self._port):
             yield
 
 
@@ -76,7 +80,7 @@ def stored(url: str, topic: str) -> list[Published]:
             stream = client.jetstream()
             last = (await stream.stream_info(topic)).state.last_seq
             raw = [await stream.get_msg(topic, seq=i) for i in range(1, last + 1)]
-        return [Published(m.subject or "", m.headers or {}, m.data or b"") for m in raw]
+        return [Published.of(message.headers, message.data) for message in raw]
 
     return asyncio.run(read())
 
@@ -110,7 +114,7 @@ def watching(url: str, topic: str) -> Generator[list[Published]]:
     loop = asyncio.new_event_loop()
 
     async def note(message: Msg) -> None:
-        seen.append(Published(message.subject, message.headers or {}, message.data))
+        seen.append(Published.of(message.headers, message.data))
 
     async def watch() -> None:
         async with await nats.connect(url) as client:

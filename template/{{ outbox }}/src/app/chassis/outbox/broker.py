@@ -70,8 +70,15 @@ class Broker(Protocol):
         """
         ...
 
+    async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
+        """Make the durable place of `consumer`, which misses nothing that is published from then on.
+
+        It gets the events of `types` and no others. Raises `BrokerUnavailable`.
+        """
+        ...
+
     async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
-        """Take up, or make, the durable place of `consumer`; raises `BrokerUnavailable`."""
+        """Take up the durable place of `consumer`, or make it; raises `BrokerUnavailable`."""
         ...
 
     async def close(self) -> None:

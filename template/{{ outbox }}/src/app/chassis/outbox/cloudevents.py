@@ -17,6 +17,8 @@ TRACE_HEADERS = ("traceparent", "x-request-id")
 # What the specification leaves unescaped in a header: visible ASCII without `"` and `%`.
 _SAFE = "!#$&'()*+,/:;<=>?@[\\]^`{|}"
 _PLAIN = re.compile(r"[!#$&-~]*")
+_TYPE = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
+LONGEST_TYPE = 128
 
 
 class Malformed(Exception):
@@ -52,6 +54,11 @@ def headers_of(
         "content-type": JSON,
         **{name: trace[name] for name in TRACE_HEADERS if name in trace},
     }
+
+
+def is_address(type_: str) -> bool:
+    """Whether brokers can route by this type: words joined by dots, none that is a wildcard."""
+    return len(type_) <= LONGEST_TYPE and _TYPE.fullmatch(type_) is not None
 
 
 def source_of(service_name: str) -> str:

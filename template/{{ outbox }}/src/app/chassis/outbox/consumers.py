@@ -40,6 +40,10 @@ class Consumers:
         """Return the consumers in the order in which they were added."""
         return list(self._consumers.values())
 
+    def of(self, topic: str) -> list[Consumer]:
+        """Return those that handle events of `topic`."""
+        return [consumer for consumer in self._consumers.values() if consumer.topic == topic]
+
     def get(self, name: str) -> Consumer | None:
         """Return the consumer called `name`, if this release has it."""
         return self._consumers.get(name)

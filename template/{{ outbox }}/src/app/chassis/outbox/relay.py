@@ -20,6 +20,7 @@ from app.chassis.outbox import cloudevents
 from app.chassis.outbox.adapter import connected
 from app.chassis.outbox.broker import Broker, BrokerUnavailable, Message, Refused
 from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.consumers import Consumer, Consumers
 from app.chassis.outbox.process import Outage, Stop, run_until_stopped
 from app.chassis.outbox.settings import OutboxSettings
 from app.chassis.outbox.store import Refusal, Row, Store, connect
@@ -43,7 +44,7 @@ def run(service: Service) -> None:
     """
     name = f"{service.core.service_name}-relay"
     settings, database = service.get(OutboxSettings), service.get(DatabaseSettings)
-    broker_settings = service.get(BrokerSettings)
+    broker_settings, consumers = service.get(BrokerSettings), service.get(Consumers)
     assert broker_settings.servers
 
     async def main(stop: Stop) -> None:
@@ -51,6 +52,7 @@ def run(service: Service) -> None:
         async with connected(broker_settings, name) as broker:
             relay = Relay(store, broker, settings, cloudevents.source_of(service.core.service_name))
             async with relay.woken_by(database, name), relay.purging():
+                await relay.reserve(consumers.of(broker_settings.topic), stop)
                 await relay.run(stop)
         await store.close()
 
@@ -82,6 +84,18 @@ class Relay:
         self._woken = asyncio.Event()
         self._database = Outage("database")
         self._publishing = Outage("publishing")
+
+    async def reserve(self, consumers: list[Consumer], stop: Stop) -> None:
+        """Make the places of the service's own consumers, so that no event precedes them."""
+        for consumer in consumers:
+            while not stop:
+                await stop.or_done(self._broker.ready())
+                try:
+                    await self._broker.reserve(consumer.name, consumer.topic, consumer.handlers)
+                    break
+                except BrokerUnavailable as error:
+                    self._publishing.begun(error)
+                    await stop.sleep(RECONNECT_SECONDS)
 
     async def run(self, stop: Stop) -> None:
         """Deliver batch after batch; returns with nothing in flight."""
@@ -183,6 +197,11 @@ class Relay:
             await self._store.release(undecided, delay)
 
     def _message(self, row: Row) -> Message:
+        body = row.payload.encode()
+        if len(body) > self._settings.max_event_bytes:
+            raise Refused(f"the payload has {len(body)} bytes, more than OUTBOX_MAX_EVENT_BYTES")
+        if not cloudevents.is_address(row.type):
+            raise Refused("the event's type is not words joined by dots")
         headers = cloudevents.headers_of(
             id_=str(row.id),
             type_=row.type,
@@ -191,7 +210,7 @@ class Relay:
             time=row.created,
             trace=row.trace,
         )
-        return Message(str(row.id), row.type, row.aggregateid, headers, row.payload.encode())
+        return Message(str(row.id), row.type, row.aggregateid, headers, body)
 
     @asynccontextmanager
     async def woken_by(self, database: DatabaseSettings, name: str) -> AsyncGenerator[None]:

@@ -17,6 +17,7 @@ class OutboxSettings(Settings):
     batch_size: int = Field(default=500, ge=1, le=10_000)
     publish_timeout: Duration = timedelta(seconds=5)
     lease: Duration = timedelta(seconds=30)
+    max_event_bytes: int = Field(default=1_000_000, ge=1)
     max_attempts: int = Field(default=10, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)

@@ -103,6 +103,8 @@ async def working(service: Service) -> AsyncGenerator[None]:
     inbox = Inbox(database, settings, consumers)
     async with service.running(), connected(service.get(BrokerSettings), "test") as broker:
         await broker.ready()
+        for consumer in consumers.all():
+            await broker.reserve(consumer.name, consumer.topic, consumer.handlers)
         worker = Worker(inbox, broker, database, settings)
         working = asyncio.create_task(worker.run(consumers.all(), stop))
         yield

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager
 
@@ -34,8 +33,6 @@ ANSWER_SECONDS = 5
 DUPLICATE_WINDOW_SECONDS = 120
 MESSAGE_ID = "Nats-Msg-Id"
 
-# Words that may stand in a subject; anything else could be read as a wildcard.
-_TYPE = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 # In this order: the first line that fits is the one that counts.
 _NOT_AVAILABLE = (NoStreamResponseError, ServiceUnavailableError, ServerError)
 _REFUSALS = (APIError, errors.MaxPayloadError, errors.BadSubjectError, ValueError)
@@ -93,8 +90,6 @@ class NatsBroker:
 
     async def publish(self, message: Message) -> None:
         """Publish and wait for the stream's acknowledgement; the stream drops repeated ids."""
-        if not _TYPE.fullmatch(message.type):
-            raise Refused("the event's type cannot be part of a subject")
         subject = f"{self.settings.topic}.{message.type}"
         headers = {**message.headers, MESSAGE_ID: message.id}
         try:
@@ -107,7 +102,7 @@ class NatsBroker:
         except _FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
-    async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
+    async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
         """Make the durable consumer, or bring it up to date with the types that are handled."""
         config = api.ConsumerConfig(
             durable_name=consumer,
@@ -117,6 +112,13 @@ class NatsBroker:
         )
         try:
             await self.stream.add_consumer(topic, config)
+        except _FAILURES as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
+        """Start to read from the durable consumer."""
+        await self.reserve(consumer, topic, types)
+        try:
             return await PullSubscription.open(self._connection, topic, consumer)
         except _FAILURES as error:
             raise BrokerUnavailable(str(error)) from error

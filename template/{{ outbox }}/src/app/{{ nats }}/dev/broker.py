@@ -13,7 +13,7 @@ BINARY = "nats-server"
 
 
 @contextmanager
-def start_nats(directory: Path, port: int = 0) -> Generator[str]:
+def start_broker(directory: Path, port: int = 0) -> Generator[str]:
     """Run a server on `port`, or a free one, with its streams in `directory`; yields its URL."""
     directory.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
@@ -23,11 +23,11 @@ def start_nats(directory: Path, port: int = 0) -> Generator[str]:
 
 
 @contextmanager
-def temporary_nats() -> Generator[str]:
+def temporary_broker() -> Generator[str]:
     """Run a server whose streams are gone afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="nats-", ignore_cleanup_errors=True) as directory,
-        start_nats(Path(directory)) as url,
+        start_broker(Path(directory)) as url,
     ):
         yield url
 
