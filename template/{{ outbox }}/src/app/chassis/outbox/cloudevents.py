@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import cast
 from urllib.parse import quote, unquote
 
@@ -56,6 +57,7 @@ def headers_of(
     }
 
 
+@cache
 def is_address(type_: str) -> bool:
     """Whether brokers can route by this type: words joined by dots, none that is a wildcard."""
     return len(type_) <= LONGEST_TYPE and _TYPE.fullmatch(type_) is not None

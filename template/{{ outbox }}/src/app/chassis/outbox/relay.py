@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 
 import psycopg
+from pydantic_core import from_json
 
 from app.chassis.database import DatabaseSettings
 from app.chassis.outbox import cloudevents
@@ -26,8 +27,8 @@ from app.chassis.outbox.settings import OutboxSettings
 from app.chassis.outbox.store import Refusal, Row, Store, connect
 from app.chassis.service import Service
 
-# While one batch is being published, the next is being claimed.
-BATCHES_IN_FLIGHT = 2
+# While one batch is being published, the one before it is marked and the one behind it claimed.
+BATCHES_IN_FLIGHT = 3
 RECONNECT_SECONDS = 0.5
 CHANNEL = "outbox"
 # How many aggregates are published side by side; more make no broker faster.
@@ -82,6 +83,7 @@ class Relay:
         self._settings = settings
         self._source = source
         self._woken = asyncio.Event()
+        self._publisher = asyncio.Lock()
         self._database = Outage("database")
         self._publishing = Outage("publishing")
 
@@ -130,6 +132,13 @@ class Relay:
         return rows
 
     async def _deliver(self, rows: list[Row], stop: Stop) -> None:
+        async with self._publisher:
+            outcome = await self._publish_all(rows, stop)
+        await self._settle(rows, outcome, stop)
+        # Rows that came in behind these could not be claimed until now.
+        self._woken.set()
+
+    async def _publish_all(self, rows: list[Row], stop: Stop) -> Outcome:
         """Publish each aggregate's rows one after the other, the aggregates side by side."""
         timeout = self._settings.publish_timeout.total_seconds()
         deadline = time.monotonic() + timeout
@@ -149,9 +158,7 @@ class Relay:
             self._publishing.begun(BrokerUnavailable("no confirmation in time"))
             lane.cancel()
         await asyncio.gather(*lanes, return_exceptions=True)
-        await self._settle(rows, outcome, stop)
-        # Rows that came in behind these could not be claimed until now.
-        self._woken.set()
+        return outcome
 
     async def _publish(
         self, chain: list[Row], outcome: Outcome, deadline: float, stop: Stop
@@ -203,14 +210,14 @@ class Relay:
         if not cloudevents.is_address(row.type):
             raise Refused("the event's type is not words joined by dots")
         headers = cloudevents.headers_of(
-            id_=str(row.id),
+            id_=row.id,
             type_=row.type,
             source=self._source,
             subject=row.aggregateid,
             time=row.created,
-            trace=row.trace,
+            trace=from_json(row.trace),
         )
-        return Message(str(row.id), row.type, row.aggregateid, headers, body)
+        return Message(row.id, row.type, row.aggregateid, headers, body)
 
     @asynccontextmanager
     async def woken_by(self, database: DatabaseSettings, name: str) -> AsyncGenerator[None]:

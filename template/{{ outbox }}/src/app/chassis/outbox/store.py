@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
-from uuid import UUID
 
 import structlog
 from psycopg import AsyncConnection
@@ -28,39 +27,36 @@ PURGE_BATCH = 1000
 # stands behind a row that is leased, backing off or dead is not claimable.
 CLAIM: LiteralString = """
 WITH waiting AS MATERIALIZED (
-    SELECT aggregatetype, aggregateid FROM outbox
-    WHERE status = 'pending' AND available_at <= now()
-    ORDER BY position LIMIT %(window)s
-), first AS MATERIALIZED (
-    SELECT earliest.id
-    FROM (SELECT DISTINCT aggregatetype, aggregateid FROM waiting) AS aggregate
-    CROSS JOIN LATERAL (
-        SELECT id FROM outbox
-        WHERE aggregatetype = aggregate.aggregatetype AND aggregateid = aggregate.aggregateid
-            AND status <> 'published'
-        ORDER BY position LIMIT 1
-    ) AS earliest
+    SELECT place, position, aggregatetype, aggregateid,
+        first_value(position) OVER aggregate AS leader
+    FROM (
+        SELECT ctid AS place, position, aggregatetype, aggregateid FROM outbox
+        WHERE status = 'pending' AND available_at <= now()
+        ORDER BY position LIMIT %(window)s
+    ) AS due
+    WINDOW aggregate AS (PARTITION BY aggregatetype, aggregateid ORDER BY position)
 ), owned AS MATERIALIZED (
-    SELECT aggregatetype, aggregateid FROM outbox
-    WHERE id IN (SELECT id FROM first) AND status = 'pending' AND available_at <= now()
-    ORDER BY position LIMIT %(batch)s
+    SELECT position FROM outbox
+    WHERE ctid = ANY (ARRAY(
+        SELECT place FROM waiting AS first
+        WHERE position = leader AND NOT EXISTS (
+            SELECT FROM outbox AS earlier
+            WHERE earlier.aggregatetype = first.aggregatetype
+                AND earlier.aggregateid = first.aggregateid
+                AND earlier.status <> 'published' AND earlier.position < first.position
+        )
+        ORDER BY position LIMIT %(batch)s
+    )) AND status = 'pending' AND available_at <= now()
     FOR UPDATE SKIP LOCKED
-), due AS MATERIALIZED (
-    SELECT following.id
-    FROM owned
-    CROSS JOIN LATERAL (
-        SELECT id, position FROM outbox
-        WHERE aggregatetype = owned.aggregatetype AND aggregateid = owned.aggregateid
-            AND status <> 'published'
-        ORDER BY position LIMIT (SELECT 1 + 2 * %(batch)s / greatest(count(*), 1) FROM owned)
-    ) AS following
-    ORDER BY following.position LIMIT %(batch)s
 ), claimed AS (
     UPDATE outbox SET available_at = now() + %(lease)s, claimed_by = %(relay)s
-    FROM due
-    WHERE outbox.id = due.id AND status = 'pending'
-    RETURNING outbox.id, position, aggregatetype, aggregateid, type, payload::text AS payload,
-        created, trace, attempts
+    WHERE ctid = ANY (ARRAY(
+        SELECT place FROM waiting
+        WHERE (leader IN (SELECT position FROM owned)) IS TRUE
+        ORDER BY position LIMIT %(batch)s
+    )) AND status = 'pending'
+    RETURNING id::text AS id, position, aggregatetype, aggregateid, type,
+        payload::text AS payload, created, trace::text AS trace, attempts
 )
 SELECT claimed.*, looked_at
 FROM (SELECT count(*) AS looked_at FROM waiting) AS look LEFT JOIN claimed ON true
@@ -71,19 +67,19 @@ PUBLISHED: LiteralString = """
 UPDATE outbox
 SET status = 'published', published_at = now(), attempts = attempts + 1, error = NULL,
     claimed_by = NULL
-WHERE id = ANY(%(ids)s) AND status <> 'published'
+WHERE id = ANY(%(ids)s::uuid[]) AND status <> 'published'
 """
 
 RELEASED: LiteralString = """
 UPDATE outbox SET available_at = now() + %(delay)s, claimed_by = NULL
-WHERE id = ANY(%(ids)s) AND status = 'pending' AND claimed_by = %(relay)s
+WHERE id = ANY(%(ids)s::uuid[]) AND status = 'pending' AND claimed_by = %(relay)s
 """
 
 REFUSED: LiteralString = """
 UPDATE outbox
 SET attempts = attempts + 1, error = %(error)s, claimed_by = NULL, status = %(status)s,
     available_at = now() + %(delay)s
-WHERE id = %(id)s AND status = 'pending' AND claimed_by = %(relay)s
+WHERE id = %(id)s::uuid AND status = 'pending' AND claimed_by = %(relay)s
 """
 
 PURGE: LiteralString = """
@@ -114,16 +110,16 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event that this relay has claimed."""
+    """An event that this relay has claimed; `payload` and `trace` are JSON."""
 
-    id: UUID
+    id: str
     position: int
     aggregatetype: str
     aggregateid: str
     type: str
     payload: str
     created: datetime
-    trace: dict[str, str]
+    trace: str
     attempts: int
 
 
@@ -217,7 +213,7 @@ class Store:
         tell = log.error if dead else log.warning
         tell(
             "event_dead" if dead else "event_refused",
-            event_id=str(row.id),
+            event_id=row.id,
             type=row.type,
             aggregate_id=row.aggregateid,
             attempts=attempts,
