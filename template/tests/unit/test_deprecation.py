@@ -12,6 +12,7 @@ from app.chassis.asgi import Receive, Scope, Send, respond
 from app.chassis.errors import Gone
 from app.chassis.openapi import complete
 from app.chassis.versioning import Deprecation, Deprecations
+from app.http.app import create_app
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -53,6 +54,17 @@ async def test_after_its_sunset_a_route_is_gone() -> None:
         with pytest.raises(Gone) as gone:
             await caller.get("/v1/things/42")
     assert "/v2/things" in str(gone.value)
+
+
+async def test_an_entry_in_the_list_is_all_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    planned = Deprecation("GET", "/problems/{slug}", NOW, NOW + timedelta(days=1), "/problems")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@localhost/nothing")
+    monkeypatch.setattr("app.http.app.DEPRECATIONS", [planned])
+    transport = httpx2.ASGITransport(create_app())
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as caller:
+        response = await caller.get("/problems/conflict")
+    assert response.status_code == 200
+    assert response.headers["deprecation"] == f"@{int(NOW.timestamp())}"
 
 
 def test_a_sunset_before_the_deprecation_is_a_mistake() -> None:
