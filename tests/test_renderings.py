@@ -8,7 +8,7 @@ import pytest
 import yaml
 from conftest import Rendering
 from slipway.catalogue import Answer, Catalogue
-from slipway.matrix import Row, covering_rows, every_row
+from slipway.matrix import Factor, Level, Row, covering_rows, every_row
 from slipway.rendering import ANSWERS_FILE, contents, render
 from sources import every_source, predicted
 
@@ -16,7 +16,7 @@ FULL: dict[str, Answer] = {"patterns": ["auth", "rate_limiting", "outbox"]}
 
 
 # Words of a server that another choice may bring as well.
-SHARED = {("broker", "redis"): {"redis", "valkey"}}
+SHARED: dict[tuple[Factor, Level], list[str]] = {("broker", "redis"): ["redis", "valkey"]}
 
 
 def rows_without(catalogue: Catalogue, pattern: str) -> list[Row]:
@@ -35,7 +35,7 @@ def test_nothing_of_an_unchosen_pattern_is_left(catalogue: Catalogue, rendering:
     traces: list[str] = []
     for pattern in catalogue.patterns:
         for row in rows_without(catalogue, pattern.name):
-            shared = {w for choice in row.levels.items() for w in SHARED.get(choice, ())}
+            shared = {word for choice in row.levels.items() for word in SHARED.get(choice, [])}
             own = [word for word in pattern.trace if word not in shared]
             words = re.compile("|".join(map(re.escape, own)), re.IGNORECASE)
             traces.extend(
