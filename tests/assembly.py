@@ -8,6 +8,7 @@ LISTS = frozenset(
         "README.md",
         "compose.yaml",
         "pyproject.toml",
+        "schemathesis.toml",
         "src/app/__main__.py",
         "src/app/access.py",
         "src/app/bootstrap.py",

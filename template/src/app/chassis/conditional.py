@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from app.chassis.errors import BadRequest, PreconditionFailed, PreconditionRequired
 from app.chassis.middleware.compression import VARIANT_SUFFIX
 
-TAG = re.compile(r'(W/)?"[\x21\x23-\x7e\x80-\xff]*"')
-VERSION = re.compile(r'"([0-9]{1,9})"')
+TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"')
+TAGS = re.compile(rf"[ \t,]*{TAG.pattern}(?:[ \t]*,[ \t,]*{TAG.pattern})*[ \t,]*")
 
 
 def etag(version: int) -> str:
@@ -19,19 +19,19 @@ def not_modified(if_none_match: str | None, version: int) -> bool:
     """Whether the client already has this version, in whichever content coding."""
     if if_none_match is None:
         return False
-    tags = {_plain(tag.strip().removeprefix("W/")) for tag in if_none_match.split(",")}
-    return "*" in tags or etag(version) in tags
+    tags = {_plain(tag.removeprefix("W/")) for tag in TAG.findall(if_none_match)}
+    return if_none_match.strip() == "*" or etag(version) in tags
 
 
 @dataclass(frozen=True)
 class Precondition:
-    """The versions that a change may be based on; None is any."""
+    """The entity tags that a change may be based on; None is any."""
 
-    versions: frozenset[int] | None
+    tags: frozenset[str] | None
 
     def check(self, actual: int) -> None:
-        """Raise `PreconditionFailed` unless the resource still has one of the versions."""
-        if self.versions is not None and actual not in self.versions:
+        """Raise `PreconditionFailed` unless the resource's version still has one of the tags."""
+        if self.tags is not None and etag(actual) not in self.tags:
             raise PreconditionFailed("The resource has another version now.")
 
 
@@ -46,11 +46,9 @@ def precondition(if_match: str | None) -> Precondition:
         raise PreconditionRequired("Name the version that you change, in If-Match.")
     if if_match.strip() == "*":
         return Precondition(None)
-    tags = [tag.strip() for tag in if_match.split(",")]
-    if not all(TAG.fullmatch(tag) for tag in tags):
+    if not TAGS.fullmatch(if_match):
         raise BadRequest("If-Match must hold entity tags in double quotes, or *.")
-    versions = (VERSION.fullmatch(_plain(tag)) for tag in tags)
-    return Precondition(frozenset(int(version[1]) for version in versions if version))
+    return Precondition(frozenset(map(_plain, TAG.findall(if_match))))
 
 
 def _plain(tag: str) -> str:

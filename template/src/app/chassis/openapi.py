@@ -46,6 +46,12 @@ SWAGGER_PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+ENTITY_TAG = r'(W/)?"[!#-~]*"'
+IF_MATCH: Node = {
+    "required": True,
+    "description": "The version to change, as `ETag` named it; `*` is any.",
+    "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG}(, *{ENTITY_TAG})*)$"},
+}
 ETAG: Node = {"description": "The resource's version.", "schema": {"type": "string"}}
 LOCATION: Node = {"description": "Where the new resource is.", "schema": {"type": "string"}}
 
@@ -92,6 +98,9 @@ def add_problem(operation: Node, status: int, description: str) -> None:
 
 def _complete_operation(method: str, path: str, operation: Node) -> None:
     responses = operation["responses"]
+    for parameter in operation.get("parameters", ()):
+        if parameter["name"].lower() == "if-match":
+            parameter.update(IF_MATCH)
     for status in sorted(_statuses(method, path, operation)):
         add_problem(operation, status, PROBLEMS[status])
     if "if-none-match" in _parameter_names(operation):

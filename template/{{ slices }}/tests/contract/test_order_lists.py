@@ -113,6 +113,7 @@ def test_a_plus_means_ascending_however_it_is_encoded(
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("sort", ""),
         ("sort", "password_hash"),
         ("sort", "created_at,created_at"),
         ("sort", "created_at;DROP TABLE orders"),

@@ -24,7 +24,7 @@ def parse_sort(text: str | None, allowed: Collection[str], default: str) -> tupl
         ValidationFailed: a field is unknown, or named twice.
     """
     keys: list[SortKey] = []
-    for part in (text or default).split(","):
+    for part in (default if text is None else text).split(","):
         name = part.strip().lstrip("+-").strip()
         if name not in allowed or part.strip()[:2] in ("--", "++", "+-", "-+"):
             raise _refused(f"must be a list of {', '.join(sorted(allowed))}, each with + or -")

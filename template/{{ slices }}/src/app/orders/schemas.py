@@ -80,23 +80,6 @@ class OrderPatch(BaseModel):
     status: OrderStatus
 
 
-class OrderQuery(BaseModel):
-    """Which orders, in which order, and how much of them."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    status: OrderStatus | None = None
-    customer_id: UUID | None = None
-    created_after: Timestamp | None = None
-    created_before: Timestamp | None = None
-    sort: str | None = Field(
-        default=None, description="`created_at`, `total_amount`; each with + or -."
-    )
-    fields: str | None = Field(default=None, description="Fields of the items to return, by comma.")
-    cursor: str | None = None
-    limit: Limit = DEFAULT_LIMIT
-
-
 class ItemView(BaseModel):
     """One line of an order as a client sees it."""
 
@@ -120,6 +103,33 @@ class OrderView(BaseModel):
     items: list[ItemView]
     created_at: datetime
     updated_at: datetime
+
+
+SORT = r"^[+-]?(created_at(,[+-]?total_amount)?|total_amount(,[+-]?created_at)?)$"
+FIELDS = "^({0})(,({0}))*$".format("|".join(OrderView.model_fields))
+
+
+class OrderQuery(BaseModel):
+    """Which orders, in which order, and how much of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    status: OrderStatus | None = None
+    customer_id: UUID | None = None
+    created_after: Timestamp | None = None
+    created_before: Timestamp | None = None
+    sort: str | None = Field(
+        default=None,
+        description="`created_at`, `total_amount`; each with + or -.",
+        json_schema_extra={"pattern": SORT},
+    )
+    fields: str | None = Field(
+        default=None,
+        description="Fields of the items to return, by comma.",
+        json_schema_extra={"pattern": FIELDS},
+    )
+    cursor: str | None = None
+    limit: Limit = DEFAULT_LIMIT
 
 
 class BatchResult(BaseModel):

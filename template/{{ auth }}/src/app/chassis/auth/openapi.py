@@ -10,6 +10,7 @@ from app.chassis.openapi import PROBLEMS, Node, add_problem, operations
 SCHEME = "oauth2"
 TOKEN_FORM: Node = {
     "type": "object",
+    "additionalProperties": {"type": "string"},
     "required": ["grant_type"],
     "properties": {
         "grant_type": {"type": "string", "enum": ["password", "refresh_token"]},
@@ -21,10 +22,18 @@ TOKEN_FORM: Node = {
 }
 REVOCATION_FORM: Node = {
     "type": "object",
+    "additionalProperties": {"type": "string"},
     "required": ["token"],
     "properties": {
-        "token": {"type": "string", "description": "An access or a refresh token."},
-        "token_type_hint": {"type": "string", "enum": ["access_token", "refresh_token"]},
+        "token": {
+            "type": "string",
+            "minLength": 1,
+            "description": "An access or a refresh token.",
+        },
+        "token_type_hint": {
+            "type": "string",
+            "description": "`access_token` or `refresh_token`; others are ignored.",
+        },
     },
 }
 FORMS = {"/v1/tokens": TOKEN_FORM, "/v1/token-revocations": REVOCATION_FORM}
