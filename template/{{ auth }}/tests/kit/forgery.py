@@ -17,14 +17,14 @@ Sign = Callable[[bytes], bytes]
 def parts_of(token: str) -> tuple[Json, Json]:
     """Read the header and the claims of a token."""
     header, claims, _ = token.split(".")
-    return json.loads(_decoded(header)), json.loads(_decoded(claims))
+    return json.loads(decoded(header)), json.loads(decoded(claims))
 
 
 def forged(header: Json, claims: Json | bytes, sign: Sign) -> str:
     """Write a token."""
     body = claims if isinstance(claims, bytes) else json.dumps(claims).encode()
-    signed = f"{_encoded(json.dumps(header).encode())}.{_encoded(body)}"
-    return f"{signed}.{_encoded(sign(signed.encode()))}"
+    signed = f"{encoded(json.dumps(header).encode())}.{encoded(body)}"
+    return f"{signed}.{encoded(sign(signed.encode()))}"
 
 
 def es256(key: ec.EllipticCurvePrivateKey) -> Sign:
@@ -43,9 +43,11 @@ def unsigned(_message: bytes) -> bytes:
     return b""
 
 
-def _encoded(raw: bytes) -> str:
+def encoded(raw: bytes) -> str:
+    """Write bytes as a part of a token."""
     return urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def _decoded(text: str) -> bytes:
+def decoded(text: str) -> bytes:
+    """Read a part of a token."""
     return urlsafe_b64decode(text + "=" * (-len(text) % 4))

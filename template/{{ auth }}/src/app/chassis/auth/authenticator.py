@@ -33,19 +33,19 @@ class Authenticator:
         Raises:
             InvalidToken: the token is not good, or no longer.
         """
-        digest = hashlib.sha256(token.encode()).digest()
-        good_until, principal = self._known.get(digest, (0.0, None))
+        known, digest = self._known, hashlib.sha256(token.encode()).digest()
+        good_until, principal = known.get(digest, (0.0, None))
         if principal is None or good_until <= time.time():
             claims = await self._verifier.verify(token)
             principal = Principal(claims.sub, claims.scopes, await self._standing(claims))
-            self._remember(digest, min(time.time() + self._delay, claims.exp), principal)
+            if len(known) >= LARGEST_CACHE:
+                known.clear()
+            known[digest] = (min(time.time() + self._delay, claims.exp), principal)
         return principal
 
     def forget(self) -> None:
-        """Ask again about every token: something was revoked."""
-        self._known.clear()
+        """Ask again about every token: something was revoked.
 
-    def _remember(self, digest: bytes, good_until: float, principal: Principal) -> None:
-        if len(self._known) >= LARGEST_CACHE:
-            self._known.clear()
-        self._known[digest] = (good_until, principal)
+        Answers that are on their way may be older than the revocation: they go where nobody looks.
+        """
+        self._known = {}

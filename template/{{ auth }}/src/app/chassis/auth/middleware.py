@@ -10,12 +10,14 @@ from app.chassis.auth.rules import REFUSAL
 from app.chassis.errors import NotFound, Problem
 
 SCHEME = "bearer"
+EXEMPT = "/health/"
 
 
 class Authentication:
     """Recognises the caller; whether the route needs one is the access table's concern.
 
-    So a token that has expired does not keep its holder from the public routes.
+    So a token that has expired does not keep its holder from the public routes. Probes ask nobody
+    who they are: that would be a query for each of them.
     """
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
@@ -23,7 +25,7 @@ class Authentication:
         self.authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["path"].startswith(EXEMPT):
             await self.app(scope, receive, send)
             return
         principal = await self._recognise(scope)
@@ -74,6 +76,6 @@ class IssuedElsewhere:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] in OWN_ROUTES:
+        if scope["path"] in OWN_ROUTES:
             raise NotFound("Users and tokens are the issuer's.")
         await self.app(scope, receive, send)

@@ -136,6 +136,7 @@ def narrowed(granted: str, wanted: str | None) -> str:
     """
     if wanted is None:
         return granted
-    if not set(wanted.split()) <= set(granted.split()):
+    scopes = set(wanted.split(" "))
+    if not scopes <= set(granted.split(" ")):
         raise InvalidTokenRequest("A scope cannot be granted.", error="invalid_scope")
-    return " ".join(sorted(set(wanted.split())))
+    return " ".join(sorted(scopes))
