@@ -1,6 +1,5 @@
 """Registering and signing in: who has no account learns nothing, who guesses is slowed down."""
 
-import statistics
 import time
 from uuid import uuid4
 
@@ -91,21 +90,6 @@ def test_a_wrong_password_and_an_unknown_user_answer_alike(client: httpx2.Client
     }
 
 
-def test_a_wrong_password_and_an_unknown_user_take_as_long(start_service: StartService) -> None:
-    lenient = {"AUTH_ATTEMPTS_PER_ACCOUNT": "1000", "AUTH_ATTEMPTS_PER_ADDRESS": "1000"}
-    with anonymous_client(start_service, **ROTATING, **lenient) as client:
-        known = register(client)
-        times: dict[bool, list[float]] = {True: [], False: []}
-        for number in range(60):
-            is_known = number % 2 == 0
-            email = known if is_known else f"{uuid4().hex}@users.example.com"
-            started = time.perf_counter()
-            assert attempt(client, email, "not the password", address=200) == 400
-            times[is_known].append(time.perf_counter() - started)
-    fast, slow = sorted(statistics.median(values) for values in times.values())
-    assert slow < fast * 1.5
-
-
 @pytest.mark.parametrize(
     ("form", "error"),
     [
@@ -118,6 +102,12 @@ def test_a_wrong_password_and_an_unknown_user_take_as_long(start_service: StartS
         ("grant_type=%ff", "invalid_request"),
         ("&".join(f"p{number}=1" for number in range(99)), "invalid_request"),
         ("grant_type=password&username=a&password=b&scope=root", "invalid_scope"),
+        ("grant_type=password&username=a&password=b&scope=%20", "invalid_scope"),
+        ("grant_type=password&username=a&password=b&scope=%00", "invalid_scope"),
+        ("grant_type=password&username=a&password=b&scope=%22%5C%C3%A9", "invalid_scope"),
+        ("grant_type=password&username=a&password=b&password=c", "invalid_request"),
+        ("grant_type=PASSWORD&username=a&password=b", "unsupported_grant_type"),
+        ("grant_type=authorization_code&code=a", "unsupported_grant_type"),
     ],
 )
 def test_a_malformed_token_request_says_what_is_wrong(
@@ -138,26 +128,6 @@ def test_a_token_request_must_be_a_form(client: httpx2.Client) -> None:
 @pytest.mark.parametrize("username", ["\0", "a\0b@users.example.com", "ü@ü", "x" * 10_000])
 def test_a_strange_user_name_is_only_wrong(client: httpx2.Client, username: str) -> None:
     assert password_grant(client, username).status_code == 400
-
-
-def test_passwords_are_stored_as_argon2id_at_full_cost(client: httpx2.Client, sql: Sql) -> None:
-    email = register(client)
-    query = "SELECT password_hash FROM users WHERE email = %s"
-    row = sql.execute(query, [email]).fetchone()
-    assert row is not None
-    assert str(row[0]).startswith("$argon2id$v=19$m=19456,t=2,p=1$")
-
-
-def test_raised_costs_reach_a_user_at_the_next_sign_in(
-    start_service: StartService, client: httpx2.Client, sql: Sql
-) -> None:
-    email = register(client)
-    with anonymous_client(start_service, AUTH_ARGON2_TIME_COST="3") as other:
-        assert password_grant(other, email).status_code == 200
-    row = sql.execute("SELECT password_hash FROM users WHERE email = %s", [email]).fetchone()
-    assert row is not None
-    assert ",t=3," in str(row[0])
-    assert password_grant(client, email).status_code == 200
 
 
 def test_guessing_one_account_from_many_addresses_is_slowed_down_but_not_its_user(

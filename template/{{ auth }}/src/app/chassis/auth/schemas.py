@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr
 
+from app.chassis.auth.passwords import LONGEST_PASSWORD
+
 Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
 
 
@@ -13,7 +15,7 @@ class Registration(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     email: Email
-    password: SecretStr = Field(min_length=8, max_length=128)
+    password: SecretStr = Field(min_length=8, max_length=LONGEST_PASSWORD)
 
 
 class RegistrationView(BaseModel):
