@@ -59,6 +59,7 @@ class HealthChecks:
         self.draining = False
         self._dependencies: list[_Dependency] = []
         self._running = asyncio.Lock()
+        self._abandoned: set[asyncio.Future[None]] = set()
         self._cached: tuple[float, dict[str, Outcome]] | None = None
 
     def add(self, name: str, check: Check, *, hard: bool) -> None:
@@ -90,10 +91,20 @@ class HealthChecks:
             return outcomes
 
     async def _run(self, dependency: _Dependency) -> Outcome:
-        try:
-            async with asyncio.timeout(self.settings.check_timeout.total_seconds()):
-                await dependency.check()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the dependency cannot be used
-            log.warning("health_check_failed", check=dependency.name, error=type(error).__name__)
-            return "failing"
-        return "ok"
+        running = asyncio.ensure_future(dependency.check())
+        await asyncio.wait((running,), timeout=self.settings.check_timeout.total_seconds())
+        if not running.done():
+            self._abandon(running)
+            error: BaseException | None = TimeoutError()
+        else:
+            error = running.exception()
+        if error is None:
+            return "ok"
+        log.warning("health_check_failed", check=dependency.name, error=type(error).__name__)
+        return "failing"
+
+    def _abandon(self, running: asyncio.Future[None]) -> None:
+        """Do not wait for a check to notice that it is cancelled: a client may take its time."""
+        self._abandoned.add(running)
+        running.add_done_callback(self._abandoned.discard)
+        running.cancel()

@@ -222,6 +222,8 @@ class Relay:
     @asynccontextmanager
     async def woken_by(self, database: DatabaseSettings, name: str) -> AsyncGenerator[None]:
         """Look at once when a transaction with events commits, and do not wait for the poll."""
+        # A connection on which nothing comes may be dead.
+        probe_seconds = database.patience.total_seconds() / 2
 
         async def listen() -> None:
             while True:
@@ -229,8 +231,10 @@ class Relay:
                     async with await connect(database, f"{name}-listener") as connection:
                         await connection.execute(f"LISTEN {CHANNEL}")
                         self._woken.set()
-                        async for _ in connection.notifies():
-                            self._woken.set()
+                        while True:
+                            async for _ in connection.notifies(timeout=probe_seconds):
+                                self._woken.set()
+                            await connection.execute("SELECT 1")
                 await asyncio.sleep(RECONNECT_SECONDS)
 
         async with _background(asyncio.create_task(listen())):

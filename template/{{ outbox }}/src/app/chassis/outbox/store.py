@@ -9,12 +9,12 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, LiteralString
+from typing import LiteralString
 
 import structlog
-from psycopg import AsyncConnection
 
 from app.chassis.database import DatabaseSettings
+from app.chassis.database.connection import KEEPALIVE, PatientConnection
 from app.chassis.identifiers import new_id
 from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.settings import OutboxSettings
@@ -131,20 +131,18 @@ class Refusal:
     reason: str
 
 
-async def connect(settings: DatabaseSettings, name: str) -> AsyncConnection[tuple[Any, ...]]:
-    """Open a connection of the relay's own; a peer that has vanished is noticed in seconds."""
+async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
+    """Open a connection of the relay's own."""
     milliseconds = int(settings.statement_timeout.total_seconds() * 1000)
     options = {**SESSION, "statement_timeout": str(milliseconds)}
-    return await AsyncConnection.connect(
+    return await PatientConnection.opened(
+        settings.patience,
         settings.url.get_secret_value(),
         autocommit=True,
         application_name=name,
         connect_timeout=max(1, round(settings.connect_timeout.total_seconds())),
         options=" ".join(f"-c {key}={value}" for key, value in options.items()),
-        tcp_user_timeout=milliseconds * 2,
-        keepalives_idle=5,
-        keepalives_interval=2,
-        keepalives_count=3,
+        **KEEPALIVE,
     )
 
 
@@ -160,7 +158,7 @@ class Store:
         self._name = name
         self._relay = new_id()
         self._window = settings.batch_size
-        self._connection: AsyncConnection[tuple[Any, ...]] | None = None
+        self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
 
     async def claim(self) -> list[Row]:
@@ -235,7 +233,7 @@ class Store:
             connection = await self._connected()
             return (await connection.execute(statement, parameters)).rowcount
 
-    async def _connected(self) -> AsyncConnection[tuple[Any, ...]]:
+    async def _connected(self) -> PatientConnection:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database, self._name)
         return self._connection

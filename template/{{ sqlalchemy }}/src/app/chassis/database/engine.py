@@ -1,20 +1,24 @@
 """The connection pool, and the sessions that use cases work in."""
 
+import functools
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from app.chassis.database.connection import KEEPALIVE, PatientConnection
 from app.chassis.database.failures import translated
 from app.chassis.service import Service
 from app.chassis.settings import Duration, Settings
 
+Limit = Annotated[Duration, Field(gt=timedelta(0))]
 AfterCommit = Callable[[], Awaitable[None] | None]
 
 
@@ -29,12 +33,12 @@ class DatabaseSettings(Settings):
     pool_timeout: Duration = timedelta(seconds=2)
     pool_recycle: Duration = timedelta(hours=1)
     connect_timeout: Duration = timedelta(seconds=2)
-    statement_timeout: Duration = timedelta(seconds=5)
+    statement_timeout: Limit = timedelta(seconds=5)
     lock_timeout: Duration = timedelta(seconds=2)
     idle_transaction_timeout: Duration = timedelta(seconds=10)
     transaction_attempts: int = Field(default=3, ge=1, le=10)
     migration_lock_timeout: Duration = timedelta(seconds=5)
-    migration_statement_timeout: Duration = timedelta(minutes=10)
+    migration_statement_timeout: Limit = timedelta(minutes=10)
 
     @field_validator("url")
     @classmethod
@@ -49,6 +53,16 @@ class DatabaseSettings(Settings):
     def sqlalchemy_url(self) -> URL:
         """The same address, with the driver that the service uses."""
         return make_url(self.url.get_secret_value()).set(drivername="postgresql+psycopg")
+
+    @property
+    def patience(self) -> timedelta:
+        """How long to wait for an answer: the server has to give up first, and to say so."""
+        return self.statement_timeout + self.connect_timeout
+
+    @property
+    def migration_patience(self) -> timedelta:
+        """The same for a migration."""
+        return self.migration_statement_timeout + self.connect_timeout
 
 
 @dataclass
@@ -187,5 +201,7 @@ def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEng
             "application_name": application_name,
             "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
             "options": " ".join([*options, "-c timezone=UTC"]),
+            "async_creator_fn": functools.partial(PatientConnection.opened, settings.patience),
+            **KEEPALIVE,
         },
     )

@@ -4,15 +4,17 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from app import about
+from app.chassis.database.connection import KEEPALIVE, PatientSyncConnection
 from app.chassis.database.engine import DatabaseSettings
 
 LOCATION = Path(__file__).parents[4] / "migrations"
@@ -46,14 +48,23 @@ def migration_engine(settings: DatabaseSettings) -> Engine:
         "statement_timeout": settings.migration_statement_timeout,
     }
     options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
-    return create_engine(
+    engine = create_engine(
         settings.sqlalchemy_url,
         hide_parameters=True,
         connect_args={
             "options": " ".join(options),
             "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
+            **KEEPALIVE,
         },
     )
+
+    @event.listens_for(engine, "do_connect")
+    def connect(
+        _dialect: object, _record: object, arguments: list[Any], options: dict[str, Any]
+    ) -> PatientSyncConnection:
+        return PatientSyncConnection.opened(settings.migration_patience, *arguments, **options)
+
+    return engine
 
 
 def _config(connection: Connection) -> Config:

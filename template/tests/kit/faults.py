@@ -1,0 +1,189 @@
+"""A proxy that stands before a server, and fails as networks and servers do."""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Coroutine, Generator
+from contextlib import contextmanager, suppress
+from enum import Enum, auto
+from typing import Any
+from urllib.parse import urlsplit
+
+PORTS = {"postgresql": 5432, "redis": 6379, "nats": 4222, "amqp": 5672, "kafka": 9092}
+HOST = "127.0.0.1"
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class Fault(Enum):
+    """What becomes of connections."""
+
+    NONE = auto()
+    CUT = auto()
+    RESET = auto()
+    BLACKHOLE = auto()
+
+
+class _Link:
+    """A client's connection, and the one to the server behind it."""
+
+    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter | None) -> None:
+        self.client = client
+        self.server = server
+        self.silent = server is None
+
+    def end(self, *, reset: bool) -> None:
+        for writer in (self.client, self.server):
+            if writer is not None:
+                if reset:
+                    raw: socket.socket = writer.get_extra_info("socket")
+                    raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+                writer.transport.abort()
+
+
+class FaultProxy:
+    """Passes everything on until it is told to fail; `url` is the server's, through the proxy."""
+
+    def __init__(self, server_url: str) -> None:
+        parts = urlsplit(server_url)
+        self._server = (parts.hostname or HOST, parts.port or PORTS[parts.scheme])
+        self._loop = asyncio.new_event_loop()
+        self._fault = Fault.NONE
+        self._delay = 0.0
+        self._links: set[_Link] = set()
+        self._listener: asyncio.Server | None = None
+        self._address = _reserved(0)
+        port: int = self._address.getsockname()[1]
+        credentials, at, _ = parts.netloc.rpartition("@")
+        self.url = parts._replace(netloc=f"{credentials}{at}{HOST}:{port}").geturl()
+
+    def cut(self) -> None:
+        """Close every connection and refuse new ones, as a server that was stopped."""
+        self._await(self._switch(Fault.CUT))
+
+    def reset(self) -> None:
+        """Reset every connection, and new ones as soon as they are made."""
+        self._await(self._switch(Fault.RESET))
+
+    def blackhole(self) -> None:
+        """Swallow everything, and answer nothing; connections can still be made.
+
+        What was swallowed is lost, so those connections stay silent afterwards, too.
+        """
+        self._await(self._switch(Fault.BLACKHOLE))
+
+    def delay(self, seconds: float) -> None:
+        """Let everything take so much longer, in either direction."""
+        self._delay = seconds
+
+    def restore(self) -> None:
+        """Pass on again what comes from now on."""
+        self._delay = 0
+        self._await(self._switch(Fault.NONE))
+
+    @contextmanager
+    def running(self) -> Generator["FaultProxy"]:
+        """Run the proxy for the length of the block."""
+        thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        thread.start()
+        self.restore()
+        try:
+            yield self
+        finally:
+            self.cut()
+            self._await(self._at_rest())
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            thread.join()
+            self._loop.close()
+            self._address.close()
+
+    def _await(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+
+    async def _switch(self, fault: Fault) -> None:
+        self._fault = fault
+        if fault in (Fault.CUT, Fault.RESET):
+            for link in set(self._links):
+                link.end(reset=fault is Fault.RESET)
+        for link in self._links:
+            link.silent |= fault is Fault.BLACKHOLE
+            if fault is Fault.NONE and link.silent and link.server is not None:
+                link.server.transport.abort()
+        if fault is Fault.CUT:
+            await self._refuse()
+        elif self._listener is None:
+            self._listener = await asyncio.start_server(self._accept, sock=self._address)
+
+    async def _at_rest(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*others, return_exceptions=True)
+
+    async def _refuse(self) -> None:
+        """Stop listening, and keep the port: nobody else may be taken for the server."""
+        if self._listener is not None:
+            port: int = self._address.getsockname()[1]
+            self._listener.close()
+            self._listener = None
+            self._address = _reserved(port)
+
+    async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        if self._fault is Fault.RESET:
+            _Link(client, None).end(reset=True)
+            return
+        answers, server = None, None
+        if self._fault is Fault.NONE:
+            try:
+                answers, server = await asyncio.open_connection(*self._server)
+            except OSError:
+                client.transport.abort()
+                return
+        link = _Link(client, server)
+        self._links.add(link)
+        try:
+            await self._connect(link, reader, answers)
+        finally:
+            link.end(reset=False)
+            self._links.discard(link)
+
+    async def _connect(
+        self,
+        link: _Link,
+        requests: asyncio.StreamReader,
+        answers: asyncio.StreamReader | None,
+    ) -> None:
+        """Pump in both directions until the client leaves, or either side unless it is silent."""
+        sending = asyncio.create_task(self._pump(link, requests, link.server))
+        receiving = asyncio.create_task(self._pump(link, answers, link.client))
+        await asyncio.wait((sending, receiving), return_when=asyncio.FIRST_COMPLETED)
+        if link.silent:
+            await sending
+        for pump in (sending, receiving):
+            pump.cancel()
+        await asyncio.gather(sending, receiving, return_exceptions=True)
+
+    async def _pump(
+        self,
+        link: _Link,
+        source: asyncio.StreamReader | None,
+        target: asyncio.StreamWriter | None,
+    ) -> None:
+        with suppress(OSError):
+            while source is not None and (data := await source.read(65536)):
+                await asyncio.sleep(self._delay)
+                if target is not None and not link.silent:
+                    target.write(data)
+                    await target.drain()
+
+
+def _reserved(port: int) -> socket.socket:
+    address = socket.socket()
+    address.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    address.bind((HOST, port))
+    return address
+
+
+@contextmanager
+def proxied(server_url: str) -> Generator[FaultProxy]:
+    """Put a proxy before a server."""
+    with FaultProxy(server_url).running() as proxy:
+        yield proxy

@@ -1,0 +1,76 @@
+"""Connections on which nobody waits for ever.
+
+The server's timeouts are of no use when the server hangs, or cannot be heard. So a connection on
+which an answer is overdue is ended from here: whoever waits gets an `OperationalError`, and the
+pool replaces it together with all others of that time.
+"""
+
+import asyncio
+import socket
+import threading
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import structlog
+from psycopg.pq.abc import PGconn
+
+KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
+"""Options of a connection: a peer that has vanished is noticed while nothing is asked, too."""
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+class PatientConnection(psycopg.AsyncConnection[Any]):
+    """Waits `patience` seconds for each answer."""
+
+    patience: float
+
+    @classmethod
+    async def opened(
+        cls, patience: timedelta, *arguments: Any, **options: Any
+    ) -> "PatientConnection":
+        """Connect; `arguments` and `options` are those of `connect`."""
+        connection = await cls.connect(*arguments, **options)
+        connection.patience = patience.total_seconds()
+        return connection
+
+    async def wait(self, *arguments: Any, **options: Any) -> Any:
+        """Wait as psycopg does, but not for ever."""
+        loop = asyncio.get_running_loop()
+        overdue = loop.call_later(self.patience, _end, self.pgconn)
+        try:
+            return await super().wait(*arguments, **options)
+        finally:
+            overdue.cancel()
+
+
+class PatientSyncConnection(psycopg.Connection[Any]):
+    """The same for a process that does one thing at a time."""
+
+    patience: float
+
+    @classmethod
+    def opened(
+        cls, patience: timedelta, *arguments: Any, **options: Any
+    ) -> "PatientSyncConnection":
+        """Connect; `arguments` and `options` are those of `connect`."""
+        connection = cls.connect(*arguments, **options)
+        connection.patience = patience.total_seconds()
+        return connection
+
+    def wait(self, *arguments: Any, **options: Any) -> Any:
+        """Wait as psycopg does, but not for ever."""
+        overdue = threading.Timer(self.patience, _end, [self.pgconn])
+        overdue.start()
+        try:
+            return super().wait(*arguments, **options)
+        finally:
+            overdue.cancel()
+
+
+def _end(connection: PGconn) -> None:
+    """Wake up whoever waits: a socket that was shut down is at its end for the reader."""
+    log.warning("database_silent")
+    with socket.fromfd(connection.socket, socket.AF_INET, socket.SOCK_STREAM) as raw:
+        raw.shutdown(socket.SHUT_RDWR)
