@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from slipway.catalogue import Answer, Catalogue, load_catalogue
+from slipway.catalogue import Answer, Answers, Catalogue, load_catalogue
 from slipway.oracle import rejected
 from slipway.rendering import RefusedAnswersError, render
 
@@ -92,17 +92,16 @@ def test_a_hidden_layer_cannot_be_led_outside(
 
 
 def test_a_slug_never_hides_a_package_of_the_service(template: Path, tmp_path: Path):
+    catalogue = load_catalogue()
     installed: set[str] = set()
-    for framework in ("fastapi", "litestar"):
-        service = tmp_path / framework
-        render(
-            template,
-            service,
-            {"framework": framework, "patterns": ["auth", "rate_limiting", "outbox"]},
-        )
-        installed |= packages_of(service)
+    chosen: Answers = {"patterns": ["auth", "rate_limiting", "outbox"]}
+    for framework in catalogue.question("framework").values:
+        for broker in catalogue.question("broker").values:
+            service = tmp_path / framework / broker
+            render(template, service, {**chosen, "framework": framework, "broker": broker})
+            installed |= packages_of(service)
 
-    taken = str(load_catalogue().settings["service_slug"]["validator"])
+    taken = str(catalogue.settings["service_slug"]["validator"])
     assert sorted(name for name in installed if f"'{name}'" not in taken) == []
     for name in ("fastapi", "pytest", "uv"):
         refusal = attempt(template, tmp_path / "out", {"service_slug": name})

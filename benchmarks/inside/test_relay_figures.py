@@ -36,10 +36,10 @@ FROM generate_series(1, %s)
 
 
 @pytest.fixture
-def variables(environment: dict[str, str]) -> Generator[dict[str, str]]:
+def variables(environment: dict[str, str], broker_url: str) -> Generator[dict[str, str]]:
     topic = f"benchmark{uuid4().hex[:12]}"
-    yield {**environment, "BROKER_TOPIC": topic}
-    delete_topic(environment["BROKER_URL"], topic)
+    yield {**environment, "BROKER_URL": broker_url, "BROKER_TOPIC": topic}
+    delete_topic(broker_url, topic)
 
 
 def test_relay_figures(

@@ -84,9 +84,10 @@ def test_events_reach_the_broker_in_order_and_are_counted_once(
     order = new_order(client, items=[ITEM])
     patch(client, f"/v1/orders/{order['id']}", {"status": "confirmed"})
     counted: list[tuple[Any, ...]] = [(1, 1, 0, 0)]
+    variables = {**environment, "BROKER_URL": broker_url, "BROKER_TOPIC": topic}
     with (
-        run_process("relay", {**environment, "BROKER_TOPIC": topic}) as relay,
-        run_process("worker", {**environment, "BROKER_TOPIC": topic}) as worker,
+        run_process("relay", variables) as relay,
+        run_process("worker", variables) as worker,
     ):
         query = """
             SELECT created, confirmed, cancelled, rejected FROM customer_orders

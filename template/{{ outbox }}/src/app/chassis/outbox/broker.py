@@ -71,7 +71,7 @@ class Broker(Protocol):
         ...
 
     async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
-        """Make the durable place of `consumer`, which misses nothing published from then on.
+        """Make the durable place of `consumer`: it misses nothing that is published from then on.
 
         It gets the events of `types` and no others. Raises `BrokerUnavailable`.
         """

@@ -1,0 +1,167 @@
+"""RabbitMQ behind the port: an exchange and a stream for the topic, a queue for each reader."""
+
+# The client is annotated in part.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Collection, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
+from itertools import cycle
+
+from aiormq import Connection
+from aiormq.abc import AbstractChannel
+from aiormq.exceptions import AMQPError, DeliveryError, PublishError
+from pamqp.commands import Basic
+from pamqp.exceptions import PAMQPException
+
+from app.chassis.outbox import topology
+from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
+from app.chassis.outbox.broker_settings import BrokerSettings
+from app.chassis.outbox.process import Outage
+from app.chassis.outbox.queue import QueueSubscription
+
+RECONNECT_SECONDS = 0.25
+HEARTBEAT_SECONDS = 5
+ANSWER_SECONDS = 5
+PERSISTENT = 2
+
+_FAILURES = (AMQPError, PAMQPException, OSError, TimeoutError, RuntimeError)
+
+# What it would tell about connections and channels, this module tells in its own words.
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)
+
+
+@asynccontextmanager
+async def connected(settings: BrokerSettings, name: str) -> "AsyncGenerator[RabbitBroker]":
+    """Keep a connection to the broker while the block runs; it need not be there yet."""
+    broker = RabbitBroker(settings, name)
+    try:
+        yield broker
+    finally:
+        await broker.close()
+
+
+class RabbitBroker:
+    """Holds one connection, and makes a new one whenever it or its channel is lost.
+
+    It does not use a client that reconnects by itself: the relay must know what was not confirmed.
+    """
+
+    def __init__(self, settings: BrokerSettings, name: str) -> None:
+        self.settings = settings
+        self._servers = cycle(settings.servers)
+        self._name = name
+        self._up = asyncio.Event()
+        self._connection: Connection | None = None
+        self._channel: AbstractChannel | None = None
+        self._keeper = asyncio.create_task(self._keep_connected())
+
+    async def ready(self) -> None:
+        """Wait until there is a connection, and the topic behind it."""
+        await self._up.wait()
+
+    async def publish(self, message: Message) -> None:
+        """Publish and wait for the broker's confirmation that all its queues have it."""
+        if self._connection is None or self._channel is None:
+            raise BrokerUnavailable("not connected")
+        # A server that is short of memory or disk takes nothing, and says when it does again.
+        await self._connection.ready()
+        try:
+            await self._channel.basic_publish(
+                message.body,
+                exchange=self.settings.topic,
+                routing_key=message.type,
+                properties=self._properties(message),
+                mandatory=True,
+            )
+        except PublishError as error:
+            await self._channel.close()  # the next one makes what is missing
+            raise BrokerUnavailable("there is no queue that keeps it") from error
+        except (DeliveryError, ValueError, TypeError) as error:
+            raise Refused(str(error)) from error
+        except _FAILURES as error:
+            if f"message size {len(message.body)} is larger" in str(error):
+                raise Refused(str(error)) from error
+            raise BrokerUnavailable(str(error)) from error
+
+    async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
+        """Make the consumer's queue, or have it get more types."""
+        if self._connection is None:
+            raise BrokerUnavailable("not connected")
+        with _unavailable():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await topology.make_queue(
+                    self._connection, topic, consumer, types, self.settings.retention
+                )
+
+    async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
+        """Start to read from the consumer's queue."""
+        await self.reserve(consumer, topic, types)
+        if self._connection is None:
+            raise BrokerUnavailable("not connected")
+        with _unavailable():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                channel = await self._connection.channel(publisher_confirms=False)
+                queue = topology.queue_of(topic, consumer)
+                return await QueueSubscription.open(channel, queue, types)
+
+    async def close(self) -> None:
+        """Leave the broker, with what is in flight sent."""
+        self._keeper.cancel()
+        await asyncio.gather(self._keeper, return_exceptions=True)
+        await self._disconnect()
+
+    def _properties(self, message: Message) -> Basic.Properties:
+        headers = dict(message.headers)
+        time = headers.get("ce-time")
+        return Basic.Properties(
+            content_type=headers.pop("content-type", None),
+            headers=dict(headers),
+            delivery_mode=PERSISTENT,
+            message_id=message.id,
+            message_type=message.type,
+            timestamp=datetime.fromisoformat(time) if time else None,
+            app_id=self._name,
+        )
+
+    async def _keep_connected(self) -> None:
+        outage = Outage("broker")
+        while True:
+            try:
+                lost = await self._connect()
+                outage.over()
+                await lost
+            except _FAILURES as error:
+                outage.begun(error)
+            await self._disconnect()
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _connect(self) -> "asyncio.Future[None]":
+        """Connect to the next node; returns a future that fails when that is lost."""
+        timeout = self.settings.connect_timeout.total_seconds()
+        connection = Connection(next(self._servers))
+        async with asyncio.timeout(timeout):
+            await connection.connect(client_properties={"connection_name": self._name})
+        self._connection = connection
+        async with asyncio.timeout(ANSWER_SECONDS):
+            await topology.make_topic(connection, self.settings.topic, self.settings.retention)
+            self._channel = await connection.channel()
+        self._up.set()
+        return self._channel.closing
+
+    async def _disconnect(self) -> None:
+        self._up.clear()
+        connection, self._connection, self._channel = self._connection, None, None
+        if connection is not None:
+            with suppress(*_FAILURES):
+                await connection.close()
+
+
+@contextmanager
+def _unavailable() -> Generator[None]:
+    try:
+        yield
+    except _FAILURES as error:
+        raise BrokerUnavailable(str(error)) from error

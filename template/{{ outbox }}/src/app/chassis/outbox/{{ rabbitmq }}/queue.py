@@ -1,0 +1,112 @@
+"""Reading from a consumer's queue: the broker sends ahead, but never more than the prefetch."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+
+from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.exceptions import AMQPError
+
+from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
+
+WAIT_SECONDS = 1.0
+PREFETCH = 100
+
+_FAILURES = (AMQPError, OSError, RuntimeError)
+
+
+class QueueSubscription:
+    """A reader of a queue on a channel of its own; when that is gone, subscribe anew."""
+
+    def __init__(self, channel: AbstractChannel, types: Collection[str]) -> None:
+        self._channel = channel
+        self._types = types
+        self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+        self._cancelled = False
+
+    @classmethod
+    async def open(
+        cls, channel: AbstractChannel, queue: str, types: Collection[str]
+    ) -> "QueueSubscription":
+        """Have the broker send what is in the queue."""
+        subscription = cls(channel, types)
+        channel.on_consumer_cancel_callbacks.add(subscription.on_cancel)
+        await channel.basic_qos(prefetch_count=PREFETCH)
+        await channel.basic_consume(queue, subscription.on_message)
+        return subscription
+
+    async def on_message(self, raw: DeliveredMessage) -> None:
+        """Take in a message; a type that is handled no more may still be bound."""
+        if raw.routing_key in self._types:
+            self._arrived.put_nowait(raw)
+        else:
+            await _RabbitDelivery(raw, self._again).done()
+
+    async def on_cancel(self, _: object) -> None:
+        """Note that the queue is gone."""
+        self._cancelled = True
+
+    async def fetch(self, limit: int) -> list[Delivery]:
+        """Wait a moment for the first message, and take those that came with it."""
+        if self._cancelled or self._channel.is_closed:
+            raise BrokerUnavailable("the connection or the queue is gone")
+        try:
+            async with asyncio.timeout(WAIT_SECONDS):
+                fetched = [await self._arrived.get()]
+        except TimeoutError:
+            return []
+        while len(fetched) < limit and not self._arrived.empty():
+            fetched.append(self._arrived.get_nowait())
+        return [_RabbitDelivery(raw, self._again) for raw in fetched]
+
+    async def close(self) -> None:
+        """Leave the queue, which gives back all that was not settled."""
+        with suppress(*_FAILURES):
+            await self._channel.close()
+
+    def _again(self, raw: DeliveredMessage, seconds: float) -> None:
+        """Deliver a message again: it is still ours, and the broker need not count it."""
+        asyncio.get_running_loop().call_later(seconds, self._arrived.put_nowait, raw)
+
+
+class _RabbitDelivery:
+    """A message that the queue waits to hear about."""
+
+    def __init__(
+        self, raw: DeliveredMessage, again: Callable[[DeliveredMessage, float], None]
+    ) -> None:
+        self._raw = raw
+        self._again = again
+        self.message = _message_of(raw)
+
+    async def done(self) -> None:
+        with suppress(*_FAILURES):
+            await self._raw.channel.basic_ack(self._raw.delivery_tag or 0, wait=False)
+
+    async def give_back(self, seconds: float) -> None:
+        self._again(self._raw, seconds)
+
+
+def _message_of(raw: DeliveredMessage) -> Message:
+    properties = raw.header.properties
+    # No table takes a NUL, and a message must not fail where failures are kept.
+    headers = {
+        name.lower(): str(value).replace("\0", "")
+        for name, value in (properties.headers or {}).items()
+    }
+    if properties.content_type:
+        headers["content-type"] = properties.content_type
+    return Message(
+        id=headers.get("ce-id") or properties.message_id or _fingerprint(headers, raw.body),
+        type=headers.get("ce-type") or properties.message_type or raw.routing_key or "",
+        key=headers.get("ce-partitionkey", ""),
+        headers=headers,
+        body=raw.body,
+    )
+
+
+def _fingerprint(headers: Mapping[str, str], body: bytes) -> str:
+    """Identify a message that has no id by what it says."""
+    named = "\n".join(f"{name}: {value}" for name, value in sorted(headers.items()))
+    return hashlib.sha256(named.encode() + b"\n\n" + body).hexdigest()

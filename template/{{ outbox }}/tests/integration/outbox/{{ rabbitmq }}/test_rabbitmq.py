@@ -1,0 +1,143 @@
+"""What is on RabbitMQ, what it refuses and sets aside; and machines without it."""
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+
+import aiormq
+import pytest
+from aiormq.abc import AbstractChannel, ArgumentsType, DeliveredMessage
+
+from app.__main__ import main
+from app.chassis.outbox.adapter import RabbitBroker, connected
+from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
+from app.chassis.outbox.broker_settings import BrokerSettings
+
+pytestmark = pytest.mark.anyio
+
+TYPE = "thing.happened"
+HEADERS = {"ce-id": "1", "ce-time": "2026-01-02T03:04:05Z", "content-type": "application/json"}
+FROM_THE_START = {"x-stream-offset": "first"}
+MESSAGE = Message("1", TYPE, "a", HEADERS, b"{}")
+
+
+@pytest.fixture
+async def broker(broker_url: str, topic: str) -> AsyncGenerator[RabbitBroker]:
+    settings = BrokerSettings.model_validate({"url": broker_url, "topic": topic})
+    async with connected(settings, "test") as broker:
+        await broker.ready()
+        yield broker
+
+
+@pytest.fixture
+async def channel(broker_url: str) -> AsyncGenerator[AbstractChannel]:
+    async with aiormq.connect(broker_url) as connection:
+        yield await connection.channel()
+
+
+async def first_of(channel: AbstractChannel, queue: str, **arguments: str) -> DeliveredMessage:
+    arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
+    await channel.basic_qos(prefetch_count=1)
+    await channel.basic_consume(queue, arrived.put, arguments={**arguments})
+    return await asyncio.wait_for(arrived.get(), 10)
+
+
+async def fetched(subscription: Subscription) -> Delivery:
+    async with asyncio.timeout(10):
+        while not (deliveries := await subscription.fetch(1)):
+            pass
+    return deliveries[0]
+
+
+async def test_the_stream_has_an_event_with_the_properties_that_tools_know(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    await broker.publish(MESSAGE)
+    stored = await first_of(channel, topic, **FROM_THE_START)
+    properties = stored.header.properties
+    assert (stored.exchange, stored.routing_key) == (topic, TYPE)
+    assert (properties.message_id, properties.message_type) == ("1", TYPE)
+    assert (properties.content_type, properties.app_id) == ("application/json", "test")
+    assert properties.timestamp == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    assert properties.delivery_mode == 2
+
+
+async def test_a_message_that_a_full_queue_rejects_is_refused(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    bounds: ArgumentsType = {"x-max-length": 1, "x-overflow": "reject-publish"}
+    queue = (await channel.queue_declare(exclusive=True, arguments=bounds)).queue or ""
+    await channel.queue_bind(queue, topic, "#")
+    await broker.publish(MESSAGE)
+    with pytest.raises(Refused):
+        await broker.publish(MESSAGE)
+
+
+async def test_without_the_stream_nothing_is_confirmed_until_it_is_made_again(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    await channel.queue_delete(topic)
+    with pytest.raises(BrokerUnavailable):
+        await broker.publish(MESSAGE)
+    async with asyncio.timeout(10):
+        await _published(broker)
+    assert (await first_of(channel, topic, **FROM_THE_START)).header.properties.message_id == "1"
+
+
+async def _published(broker: RabbitBroker) -> None:
+    while True:
+        await broker.ready()
+        try:
+            return await broker.publish(MESSAGE)
+        except BrokerUnavailable:
+            await asyncio.sleep(0.05)
+
+
+async def test_what_is_given_back_comes_again_and_does_not_count_as_a_failure_to_deliver(
+    broker: RabbitBroker, topic: str
+) -> None:
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    await broker.publish(MESSAGE)
+    for _ in range(30):
+        await (await fetched(subscription)).give_back(0)
+    delivery = await fetched(subscription)
+    assert delivery.message.id == "1"
+    assert "x-delivery-count" not in delivery.message.headers
+
+
+async def test_a_message_that_ends_each_of_its_readers_is_set_aside_and_not_lost(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    await broker.publish(MESSAGE)
+    for _ in range(21):
+        subscription = await broker.subscribe("recorder", topic, [TYPE])
+        await fetched(subscription)
+        await subscription.close()
+    dead = await first_of(channel, f"{topic}.recorder.dead")
+    assert dead.header.properties.message_id == "1"
+
+
+async def test_a_type_that_is_handled_no_more_is_not_handed_over(
+    broker: RabbitBroker, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, ["thing.gone", TYPE])
+    await broker.publish(Message("0", "thing.gone", "a", {"ce-id": "0"}, b"{}"))
+    await broker.publish(MESSAGE)
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    assert (await fetched(subscription)).message.id == "1"
+
+
+def test_where_there_is_no_server_dev_says_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("app.dev.broker.PLACES", ("/nowhere",))
+    monkeypatch.setattr(sys, "argv", ["service", "dev"])
+    monkeypatch.setenv("DATABASE_URL", "postgresql://not.asked")
+    monkeypatch.setenv("HTTP_DRAIN_DELAY", "0")
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("Set BROKER_URL")
