@@ -43,11 +43,11 @@ def headers_of(
     *, id_: str, type_: str, source: str, subject: str, time: datetime, trace: Mapping[str, str]
 ) -> dict[str, str]:
     """Write the attributes of an event; its partition key is what it happened to."""
-    subject = _escaped(subject)
+    subject = escaped(subject)
     return {
         "ce-specversion": "1.0",
         "ce-id": id_,
-        "ce-type": _escaped(type_),
+        "ce-type": escaped(type_),
         "ce-source": source,
         "ce-subject": subject,
         "ce-partitionkey": subject,
@@ -94,5 +94,6 @@ def read(message: Message) -> ReceivedEvent:
     )
 
 
-def _escaped(value: str) -> str:
+def escaped(value: str) -> str:
+    """Write a value so that it can be a header: visible ASCII, the rest percent-encoded."""
     return value if _PLAIN.fullmatch(value) else quote(value, safe=_SAFE)

@@ -1,0 +1,52 @@
+"""CloudEvents' Kafka binding: attributes are headers `ce_…` in plain UTF-8.
+
+Inside the service they are `ce-…`, and what is no visible ASCII is escaped, as in HTTP.
+"""
+
+from collections.abc import Mapping
+from urllib.parse import unquote
+
+import confluent_kafka
+
+from app.chassis.outbox.broker import Message
+from app.chassis.outbox.cloudevents import PREFIX, escaped
+
+KAFKA_PREFIX = "ce_"
+# A reference to a resource is escaped by itself, wherever it is written.
+SOURCE = "ce-source"
+
+
+def headers_for_kafka(headers: Mapping[str, str]) -> list[tuple[str, str | bytes | None]]:
+    """Write the headers of an event as others on Kafka expect them."""
+    return [
+        (KAFKA_PREFIX + name[len(PREFIX) :], (value if name == SOURCE else unquote(value)).encode())
+        if name.startswith(PREFIX)
+        else (name, value.encode())
+        for name, value in headers.items()
+    ]
+
+
+def received(raw: confluent_kafka.Message) -> Message:
+    """Read a message, whoever has written it: what is not there is made up for."""
+    # No table takes a NUL, and a message must not fail where failures are kept.
+    texts = {
+        name.lower(): _text(value).replace("\0", "")
+        for name, value in dict(raw.headers() or {}).items()
+    }
+    return Message(
+        id=texts.get("ce_id") or f"{raw.topic()}:{raw.partition()}:{raw.offset()}",
+        type=texts.get("ce_type", ""),
+        key=_text(raw.key()),
+        headers={
+            PREFIX + name[len(KAFKA_PREFIX) :] if is_attribute else name: (
+                escaped(text) if is_attribute else text
+            )
+            for name, text in texts.items()
+            for is_attribute in (name.startswith(KAFKA_PREFIX),)
+        },
+        body=raw.value() or b"",
+    )
+
+
+def _text(value: str | bytes | None) -> str:
+    return value.decode(errors="replace") if isinstance(value, bytes) else value or ""
