@@ -1,6 +1,7 @@
 """What the tests share: the catalogue, a template outside of git, and renderings made once."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from slipway.catalogue import REPOSITORY, Answer, Catalogue, load_catalogue
 from slipway.rendering import copy_template, render
 
 Rendering = Callable[..., Path]
+PARTS = ("space", "toggle", "mutations", "executed")
 
 # Git must behave the same on every machine, whatever its owner has configured.
 os.environ |= {
@@ -66,3 +68,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def small_published(small: Catalogue, tmp_path: Path) -> Path:
     """The small template under git, with a version; each test may publish more of them."""
     return publish(small.root, tmp_path / "small-published")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how long each part took: the seconds of its tests, which run side by side."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                part = next((part for part in PARTS if part in report.keywords), "rules")
+                seconds[part] += report.duration
+    terminalreporter.section("seconds of each part")
+    for part, total in seconds.most_common():
+        terminalreporter.write_line(f"{part}: {total:.0f}")

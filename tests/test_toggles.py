@@ -53,7 +53,13 @@ def test_switched_off_equals_born_without(
 
 @pytest.mark.parametrize(
     "change",
-    [{"example": False}, {"framework": "litestar"}, {"ci": "none"}, {"deploy": []}],
+    [
+        {"example": False},
+        {"framework": "litestar"},
+        {"broker": "rabbitmq"},
+        {"ci": "none"},
+        {"deploy": []},
+    ],
     ids=repr,
 )
 def test_other_answers_can_be_changed_later_too(
