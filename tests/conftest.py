@@ -1,7 +1,7 @@
 """What the tests share: the catalogue, a template outside of git, and renderings made once."""
 
 import os
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -72,12 +72,12 @@ def small_published(small: Catalogue, tmp_path: Path) -> Path:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how long each part took: the seconds of its tests, which run side by side."""
-    seconds: Counter[str] = Counter()
+    seconds: defaultdict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:
             if isinstance(report, pytest.TestReport):
                 part = next((part for part in PARTS if part in report.keywords), "rules")
                 seconds[part] += report.duration
     terminalreporter.section("seconds of each part")
-    for part, total in seconds.most_common():
+    for part, total in sorted(seconds.items()):
         terminalreporter.write_line(f"{part}: {total:.0f}")
