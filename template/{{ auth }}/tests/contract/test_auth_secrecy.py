@@ -68,7 +68,7 @@ def lenient(start_service: StartService) -> Generator[httpx2.Client]:
         yield client
 
 
-@pytest.mark.parametrize(("ask", "samples"), [(try_to_sign_in, 100), (try_to_register, 50)])
+@pytest.mark.parametrize(("ask", "samples"), [(try_to_sign_in, 100), (try_to_register, 25)])
 def test_known_and_unknown_users_are_answered_alike_and_as_fast(
     lenient: httpx2.Client, ask: Ask, samples: int
 ) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.algorithms import ECAlgorithm
+from jwt.algorithms import ECAlgorithm, get_default_algorithms
 
 Json = dict[str, Any]
 Sign = Callable[[bytes], bytes]
@@ -31,6 +31,11 @@ def es256(key: ec.EllipticCurvePrivateKey) -> Sign:
     """Sign as the service does."""
     algorithm = ECAlgorithm(ECAlgorithm.SHA256)
     return lambda message: algorithm.sign(message, key)
+
+
+def signing(algorithm: str, key: Any) -> Sign:
+    """Sign with any algorithm and a key for it."""
+    return lambda message: get_default_algorithms()[algorithm].sign(message, key)
 
 
 def hs256(secret: bytes) -> Sign:

@@ -1,86 +1,15 @@
 """With `AUTH_ISSUER_URL` the tokens of an OpenID provider are accepted, and no others."""
 
-import json
-import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from uuid import uuid4
 
 import httpx2
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from jwt.algorithms import ECAlgorithm
 
-from tests.kit.forgery import es256, forged
 from tests.kit.identity import StartService, anonymous_client, new_identity, new_key
+from tests.kit.provider import Provider, run_provider
 from tests.kit.shop import new_customer
-
-
-@dataclass
-class Provider:
-    """An OpenID provider that counts who asks for its keys."""
-
-    keys: dict[str, ec.EllipticCurvePrivateKey] = field(default_factory=lambda: {"k1": new_key()})
-    url: str = ""
-    fetched: int = 0
-    is_down: bool = False
-
-    def answer(self, path: str) -> dict[str, Any] | None:
-        """The document behind a path."""
-        if self.is_down:
-            return None
-        if path == "/.well-known/openid-configuration":
-            return {"issuer": self.url, "jwks_uri": f"{self.url}/keys"}
-        if path != "/keys":
-            return None
-        self.fetched += 1
-        public = {
-            kid: ECAlgorithm.to_jwk(key.public_key(), as_dict=True)
-            for kid, key in self.keys.items()
-        }
-        return {"keys": [{**jwk, "kid": kid, "use": "sig"} for kid, jwk in public.items()]}
-
-    def token(self, kid: str = "k1", typ: str = "at+jwt", **claims: Any) -> str:
-        """An access token of somebody."""
-        now = int(time.time())
-        usual = {
-            "iss": self.url,
-            "aud": "order-service",
-            "sub": "auth0|somebody",
-            "iat": now,
-            "exp": now + 3600,
-            "jti": str(uuid4()),
-            "scope": "customers:read customers:write",
-        }
-        header = {"alg": "ES256", "typ": typ, "kid": kid}
-        key = self.keys.get(kid) or new_key()
-        return forged(header, {**usual, **claims}, es256(key))
-
-
-@contextmanager
-def run_provider() -> Generator[Provider]:
-    """Serve a provider on a free port."""
-    provider = Provider()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            document = provider.answer(self.path)
-            self.send_response(200 if document else 503)
-            self.end_headers()
-            self.wfile.write(json.dumps(document).encode())
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the standard library
-            """Keep quiet."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        provider.url = f"http://127.0.0.1:{server.server_port}"
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield provider
-        server.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +90,18 @@ def test_the_service_issues_nothing_itself(
     assert resource_server.post("/v1/users", json={}).status_code == 404
     assert resource_server.post("/v1/tokens", data={"grant_type": "password"}).status_code == 404
     assert resource_server.get("/.well-known/jwks.json").status_code == 404
+
+
+def test_the_document_names_the_provider_and_no_route_of_its_own(
+    provider: Provider, resource_server: httpx2.Client
+) -> None:
+    document = resource_server.get("/openapi.json").json()
+    own = {"/v1/users", "/v1/tokens", "/v1/token-revocations", "/.well-known/jwks.json"}
+    assert not own & set(document["paths"])
+    assert document["components"]["securitySchemes"]["oauth2"] == {
+        "type": "openIdConnect",
+        "openIdConnectUrl": f"{provider.url}/.well-known/openid-configuration",
+    }
 
 
 def test_while_the_provider_is_down_its_known_keys_stay_good(start_service: StartService) -> None:

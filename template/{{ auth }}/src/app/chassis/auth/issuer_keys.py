@@ -4,20 +4,31 @@ import asyncio
 import json
 import time
 from http import HTTPStatus
+from http.client import HTTPException, HTTPResponse
 from typing import Any, cast
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import (
+    HTTPDefaultErrorHandler,
+    HTTPErrorProcessor,
+    HTTPHandler,
+    HTTPSHandler,
+    OpenerDirector,
+    ProxyHandler,
+    Request,
+)
 
 import structlog
 from anyio import to_thread
 from jwt import PyJWK, PyJWTError
 
-from app.chassis.auth.keys import PublicKey, UnusableKey, VerificationKey, algorithm_of
+from app.chassis.auth.keys import PublicKey, VerificationKey, algorithm_of
 from app.chassis.auth.settings import AuthSettings
 from app.chassis.errors import Unavailable
 
 LARGEST_DOCUMENT = 1_048_576
-ALGORITHMS = frozenset({"RS256", "PS256", "ES256", "ES384", "EdDSA"})
+CHUNK = 65_536
+FAILURES = (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError)
+"""What comes of an issuer that cannot be reached, or sends something else than its keys."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
 
@@ -26,7 +37,8 @@ class IssuerKeys:
     """Keeps the issuer's keys, and fetches them again when they are old or an id is unknown.
 
     However many tokens name unknown keys, there is one fetch per `AUTH_ISSUER_COOLDOWN`. Keys stay
-    good while the issuer cannot be reached.
+    good while the issuer cannot be reached, and while they are fetched again nobody waits for it
+    but the one request that began it.
     """
 
     def __init__(self, issuer: str, settings: AuthSettings) -> None:
@@ -34,10 +46,12 @@ class IssuerKeys:
         self._timeout = settings.issuer_timeout.total_seconds()
         self._cooldown = settings.issuer_cooldown.total_seconds()
         self._ttl = settings.issuer_keys_ttl.total_seconds()
+        self._schemes = ("https://",) if issuer.startswith("https:") else ("https://", "http://")
         self._keys: dict[str, VerificationKey] | None = None
-        self._tried_at = float("-inf")
+        self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._location: str | None = None
+        self._opener = _opener()
 
     async def find(self, kid: str) -> VerificationKey | None:
         """Return the issuer's key with this id, or None where it has none.
@@ -45,7 +59,8 @@ class IssuerKeys:
         Raises:
             Unavailable: the issuer's keys could not be fetched even once.
         """
-        if self._is_due(kid):
+        is_known = self._keys is not None and kid in self._keys
+        if self._is_due(kid) and not (is_known and self._fetching.locked()):
             async with self._fetching:
                 if self._is_due(kid):
                     await self._refresh()
@@ -54,22 +69,27 @@ class IssuerKeys:
         return self._keys.get(kid)
 
     def _is_due(self, kid: str) -> bool:
-        age = time.monotonic() - self._tried_at
+        now = time.monotonic()
         missing = self._keys is None or kid not in self._keys
-        return age > self._ttl or (missing and age > self._cooldown)
+        is_old = now - self._fetched_at > self._ttl
+        return (missing or is_old) and now - self._tried_at > self._cooldown
 
     async def _refresh(self) -> None:
         self._tried_at = time.monotonic()
         try:
             self._keys = await to_thread.run_sync(self._fetch)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._fetched_at = self._tried_at
+        except FAILURES as error:
+            self._location = None
             log.warning("issuer_keys_not_fetched", error=type(error).__name__)
 
     def _fetch(self) -> dict[str, VerificationKey]:
         if self._location is None:
             self._location = self._discover()
         entries = self._get(self._location)["keys"]
-        keys = (_verification_key(entry) for entry in entries)
+        if not isinstance(entries, list):
+            raise TypeError("no list of keys")
+        keys = map(_verification_key, cast("list[Any]", entries))
         return {key.kid: key for key in keys if key is not None}
 
     def _discover(self) -> str:
@@ -86,22 +106,42 @@ class IssuerKeys:
         return str(document["jwks_uri"])
 
     def _get(self, url: str) -> dict[str, Any]:
-        if not url.startswith(("https://", "http://")):
-            raise ValueError("neither https nor http")
+        if not url.startswith(self._schemes):
+            raise ValueError("https leads to https only")
         request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked above
-        with urlopen(request, timeout=self._timeout) as response:  # noqa: S310 - checked above
-            return json.loads(response.read(LARGEST_DOCUMENT))
+        with self._opener.open(request, timeout=self._timeout) as response:
+            return json.loads(self._read(response))
+
+    def _read(self, response: HTTPResponse) -> bytes:
+        """Read the body; the timeout of the socket alone would let it drip in for ever."""
+        deadline, body = time.monotonic() + self._timeout, b""
+        while chunk := response.read1(CHUNK):
+            body += chunk
+            if len(body) > LARGEST_DOCUMENT or time.monotonic() > deadline:
+                raise ValueError("too large or too slow")
+        return body
+
+
+def _opener() -> OpenerDirector:
+    """Speak HTTP and follow no redirect: only the issuer itself says where its keys are."""
+    opener = OpenerDirector()
+    opener.add_handler(ProxyHandler())
+    opener.add_handler(HTTPHandler())
+    opener.add_handler(HTTPSHandler())
+    opener.add_handler(HTTPErrorProcessor())
+    opener.add_handler(HTTPDefaultErrorHandler())
+    return opener
 
 
 def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:
     """Read one key; a kind that this service does not know is passed over."""
     try:
-        if entry.get("use", "sig") != "sig":
+        if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ("verify",)):
             return None
         public = cast("PublicKey", PyJWK(entry).key)
-        algorithm = str(entry.get("alg") or algorithm_of(public))
-        if algorithm not in ALGORITHMS:
+        usual, algorithm = algorithm_of(public), entry.get("alg")
+        if algorithm not in (None, usual) and (usual, algorithm) != ("RS256", "PS256"):
             return None
-        return VerificationKey(str(entry["kid"]), algorithm, public)
-    except (PyJWTError, UnusableKey, KeyError, TypeError):
+        return VerificationKey(str(entry["kid"]), str(algorithm or usual), public)
+    except (PyJWTError, ValueError, LookupError, TypeError, AttributeError):
         return None

@@ -3,7 +3,9 @@
 from typing import Any
 
 from app.access import ACCESS
+from app.chassis.auth.middleware import OWN_ROUTES
 from app.chassis.auth.rules import Rule, check_complete, scopes_of
+from app.chassis.auth.settings import AuthSettings
 from app.chassis.middleware.media_types import FORM
 from app.chassis.openapi import PROBLEMS, Node, add_problem, operations
 
@@ -43,20 +45,29 @@ FORM_PROBLEMS = (400, 408, 413, 415)
 def describe_security(document: Node) -> None:
     """Say for every operation which scope it needs, or that it needs none.
 
+    A resource server shows none of the routes that its issuer has instead.
+
     Raises:
         RouteWithoutRule: an operation is missing from the access table.
     """
     found = list(operations(document))
     check_complete(ACCESS, ((method.upper(), path) for method, path, _ in found))
-    document["components"]["securitySchemes"] = {SCHEME: _scheme()}
     for method, path, operation in found:
         _describe(ACCESS[method.upper(), path], operation)
         if path in FORMS:
             _describe_form(FORMS[path], operation)
     _describe_accounts(document["paths"])
+    issuer = AuthSettings().issuer_url
+    document["components"]["securitySchemes"] = {SCHEME: _scheme(issuer)}
+    if issuer is not None:
+        for path in OWN_ROUTES:
+            del document["paths"][path]
 
 
-def _scheme() -> dict[str, Any]:
+def _scheme(issuer: str | None) -> dict[str, Any]:
+    if issuer is not None:
+        url = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+        return {"type": "openIdConnect", "openIdConnectUrl": url}
     flow = {
         "tokenUrl": "/v1/tokens",
         "refreshUrl": "/v1/tokens",
