@@ -108,3 +108,10 @@ def test_every_character_of_a_password_counts(client: httpx2.Client) -> None:
         for other in (password[:-1], password + "x", password.swapcase(), password.strip()):
             if other != password:
                 assert password_grant(client, email, other).status_code == 400
+
+
+def test_half_a_character_is_no_password(client: httpx2.Client) -> None:
+    body = b'{"email": "half@users.example.com", "password": "four quiet \\ud83e"}'
+    response = client.post("/v1/users", content=body, headers={"Content-Type": "application/json"})
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["pointer"] == "#/password"

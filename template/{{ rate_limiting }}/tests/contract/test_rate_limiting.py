@@ -145,8 +145,33 @@ def test_several_workers_share_one_count(start_service: StartService) -> None:
 
 def test_a_forged_address_gains_nothing(start_service: StartService) -> None:
     with start_service(**quota(3)) as server:
-        answers = [ask(server.url, somebody()).status_code for _ in range(6)]
-    assert answers == [200] * 3 + [429] * 3
+        answers = [ask(server.url, forged).status_code for forged in forgeries()]
+    assert answers == [200] * 3 + [429] * 5
+
+
+def forgeries() -> list[dict[str, str]]:
+    """Every header that some proxy or framework believes."""
+    chain = ", ".join(f"203.0.113.{number}" for number in range(250))
+    return [
+        somebody(),
+        {"Forwarded": "for=203.0.113.9;proto=https"},
+        {"X-Real-IP": "203.0.113.9"},
+        {"X-Client-IP": "203.0.113.9", "True-Client-IP": "203.0.113.9"},
+        {"CF-Connecting-IP": "203.0.113.9", "X-Originating-IP": "203.0.113.9"},
+        {"X-Forwarded-For": chain},
+        {"X-Forwarded-For": "2001:db8::1, 127.0.0.1"},
+        {"X-Forwarded-For": "127.0.0.1", "Forwarded": "for=127.0.0.1"},
+    ]
+
+
+def test_every_method_and_unknown_routes_count(url: str) -> None:
+    caller = somebody()
+    asked = [("HEAD", COUNTED), ("OPTIONS", COUNTED), ("DELETE", COUNTED), ("GET", "/nothing")]
+    left = [
+        limits_of(httpx2.request(method, url + path, headers=caller)).remaining
+        for method, path in asked
+    ]
+    assert left == [4, 3, 2, 1]
 
 
 def test_what_a_client_tells_the_trusted_proxy_gains_nothing_either(url: str) -> None:

@@ -44,7 +44,8 @@ def admin(client: httpx2.Client, sql: Sql) -> Generator[httpx2.Client]:
 def same_apart_from_ids(one: httpx2.Response, other: httpx2.Response) -> bool:
     """Whether two answers cannot be told apart."""
     varying = {"request_id", "instance"}
-    bodies = [{k: v for k, v in r.json().items() if k not in varying} for r in (one, other)]
+    contents: list[Json] = [r.json() if r.content else {} for r in (one, other)]
+    bodies = [{k: v for k, v in content.items() if k not in varying} for content in contents]
     names = [sorted(response.headers) for response in (one, other)]
     return one.status_code == other.status_code and bodies[0] == bodies[1] and names[0] == names[1]
 
@@ -83,6 +84,25 @@ def test_a_foreign_id_answers_like_one_that_does_not_exist(
         assert same_apart_from_ids(one, other)
     assert client.get(f"/v1/customers/{customer['id']}").json() == customer
     assert client.get(f"/v1/orders/{order['id']}").json() == order
+
+
+def test_without_the_right_precondition_a_foreign_id_answers_alike_too(
+    client: httpx2.Client, peer: httpx2.Client
+) -> None:
+    order = new_order(client)
+    etag = client.get(f"/v1/orders/{order['id']}").headers["etag"]
+    change = b'{"status": "confirmed"}'
+    for headers in ({}, {"If-Match": etag}, {"If-Match": "nonsense"}, {"If-None-Match": etag}):
+        for method in ("HEAD", "GET", "PATCH", "DELETE"):
+            content = change if method == "PATCH" else None
+            sent = {**MERGE_PATCH, **headers}
+            foreign, missing = (
+                peer.request(method, f"/v1/orders/{number}", headers=sent, content=content)
+                for number in (order["id"], uuid4())
+            )
+            assert foreign.status_code in (400, 404, 428)
+            assert same_apart_from_ids(foreign, missing)
+    assert client.get(f"/v1/orders/{order['id']}").headers["etag"] == etag
 
 
 def test_the_owner_may_do_all_of_it(client: httpx2.Client) -> None:
@@ -188,6 +208,14 @@ def test_who_is_no_longer_an_admin_sees_only_their_own_again(
     order = new_order(client)
     sql.execute("UPDATE users SET admin = false")
     assert admin.get(f"/v1/orders/{order['id']}").status_code == 404
+
+
+def test_a_disabled_admin_sees_nothing(
+    client: httpx2.Client, admin: httpx2.Client, sql: Sql
+) -> None:
+    order = new_order(client)
+    sql.execute("UPDATE users SET disabled_at = now() WHERE admin")
+    assert admin.get(f"/v1/orders/{order['id']}").status_code == 401
 
 
 def test_a_row_of_nobody_is_seen_by_admins_only(

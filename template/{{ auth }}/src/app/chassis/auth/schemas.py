@@ -6,7 +6,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Sec
 
 from app.chassis.auth.passwords import LONGEST_PASSWORD
 
+
+
+def _unicode(password: SecretStr) -> SecretStr:
+    """JSON can write half a character, which nothing can store or hash."""
+    try:
+        password.get_secret_value().encode()
+    except UnicodeEncodeError:
+        raise ValueError("must be Unicode text") from None
+    return password
+
+
 Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
+Password = Annotated[
+    SecretStr, Field(min_length=8, max_length=LONGEST_PASSWORD), AfterValidator(_unicode)
+]
 
 
 class Registration(BaseModel):
@@ -15,7 +29,7 @@ class Registration(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     email: Email
-    password: SecretStr = Field(min_length=8, max_length=LONGEST_PASSWORD)
+    password: Password
 
 
 class RegistrationView(BaseModel):
