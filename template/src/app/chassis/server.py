@@ -4,15 +4,17 @@ import asyncio
 import signal
 import threading
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import FrameType
-from typing import NoReturn
 
 import structlog
 import uvicorn
 
 from app.chassis.http import HttpSettings, ServerSettings
+from app.chassis.middleware.input_limits import InputLimits
 from app.chassis.service import Service
+
+UNDO_SECONDS = 3
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -37,19 +39,19 @@ async def draining(service: Service) -> AsyncGenerator[None]:
     if callable(stop) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)
     yield
+    # What was still in flight after the grace has just been cancelled, and undoes what it did.
+    with suppress(TimeoutError):
+        async with asyncio.timeout(UNDO_SECONDS):
+            while service.get(InputLimits).in_flight:  # noqa: ASYNC110 - requests come and go
+                await asyncio.sleep(0.01)
     log.info("stopped")
 
 
-def exit_cleanly(_signum: int, _frame: FrameType | None) -> NoReturn:
-    """Being told to stop is no failure: leave with status 0."""
-    raise SystemExit(0)
-
-
 def serve(server: ServerSettings, http: HttpSettings, *, reload: bool = False) -> None:
-    """Run the HTTP server until SIGTERM or SIGINT, then finish what is in flight and exit 0."""
-    # uvicorn raises the signals that it received once more when it is done.
-    signal.signal(signal.SIGTERM, exit_cleanly)
-    signal.signal(signal.SIGINT, exit_cleanly)
+    """Run the HTTP server until SIGTERM or SIGINT, then finish what is in flight.
+
+    When it is done uvicorn raises the signals that it received once more: see `stopping`.
+    """
     uvicorn.run(
         "app.http.app:create_app",
         factory=True,

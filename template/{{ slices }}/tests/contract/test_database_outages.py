@@ -3,20 +3,18 @@
 import time
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any, LiteralString
 
 import httpx2
-import psycopg
 import pytest
 
 from tests.kit.faults import FaultProxy, proxied
+from tests.kit.locks import Sql, locked, waiting_for_locks
 from tests.kit.processes import ServiceProcess
 from tests.kit.shop import customer_body
 from tests.kit.waiting import eventually
 
-Sql = psycopg.Connection[tuple[Any, ...]]
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
 POOL = 4
@@ -114,9 +112,9 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_request_costs_that_request
     rig: Rig, sql: Sql, database_url: str
 ) -> None:
     with ThreadPoolExecutor(1) as beside:
-        with _locked(database_url, "customers"):
+        with locked(database_url, "customers"):
             waiting = beside.submit(rig.client.post, LIST, json=customer_body())
-            eventually(lambda: _waits_for_a_lock(sql))
+            eventually(lambda: waiting_for_locks(sql))
             rig.proxy.cut()
             refused = waiting.result()
         rig.proxy.restore()
@@ -129,11 +127,11 @@ def test_an_exhausted_pool_is_a_503_for_those_who_wait_in_vain(
     rig: Rig, sql: Sql, database_url: str
 ) -> None:
     with ThreadPoolExecutor(POOL) as beside:
-        with _locked(database_url, "customers"):
+        with locked(database_url, "customers"):
             waiting = [
                 beside.submit(rig.client.post, LIST, json=customer_body()) for _ in range(POOL)
             ]
-            eventually(lambda: _waits_for_a_lock(sql) == POOL)
+            eventually(lambda: waiting_for_locks(sql) == POOL)
             refused, seconds = rig.timed()
             live = rig.probes.get("/health/live").status_code
         assert {answer.result().status_code for answer in waiting} <= {201, 503}
@@ -142,21 +140,3 @@ def test_an_exhausted_pool_is_a_503_for_those_who_wait_in_vain(
     assert 0.4 < seconds < 1.5, "DATABASE_POOL_TIMEOUT is 0.5 s"
     assert live == 200
     assert rig.status() == 200
-
-
-@contextmanager
-def _locked(database_url: str, table: LiteralString) -> Generator[None]:
-    """Let everything that wants to use `table` wait."""
-    with psycopg.connect(database_url) as connection:
-        connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
-        yield
-
-
-def _waits_for_a_lock(sql: Sql) -> int:
-    """How many connections to this database wait for a lock."""
-    waiting = """
-        SELECT count(*) FROM pg_stat_activity
-        WHERE wait_event_type = 'Lock' AND datname = current_database()
-    """
-    (count,) = sql.execute(waiting).fetchone() or (0,)
-    return count

@@ -1,6 +1,9 @@
 """The last catch: whatever was raised below becomes a problem."""
 
+import asyncio
+
 from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, respond
+from app.chassis.errors import Unavailable
 from app.chassis.problems import ProblemRenderer
 
 
@@ -22,6 +25,12 @@ class ErrorBoundary:
 
         try:
             await self.app(scope, receive, sending)
+        except asyncio.CancelledError:
+            # The server is told to stop, and this request has had all the time that there is.
+            if started:
+                raise
+            stopping = self.problems.render(Unavailable("The service is being stopped."), scope)
+            await respond(send, stopping.status, stopping.body, stopping.raw_headers)
         except Exception as error:
             rendered = self.problems.render(error, scope)
             if started and not finished:

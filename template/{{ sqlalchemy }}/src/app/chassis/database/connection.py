@@ -18,6 +18,8 @@ from psycopg.pq.abc import PGconn
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
 """Options of a connection: a peer that has vanished is noticed while nothing is asked, too."""
 
+CANCEL_SECONDS = 2
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
@@ -60,11 +62,14 @@ class PatientSyncConnection(psycopg.Connection[Any]):
         return connection
 
     def wait(self, *arguments: Any, **options: Any) -> Any:
-        """Wait as psycopg does, but not for ever."""
+        """Wait as psycopg does, but not for ever, nor let the server go on when told to stop."""
         overdue = threading.Timer(self.patience, _end, [self.pgconn])
         overdue.start()
         try:
             return super().wait(*arguments, **options)
+        except SystemExit:
+            self.cancel_safe(timeout=CANCEL_SECONDS)
+            raise
         finally:
             overdue.cancel()
 

@@ -1,0 +1,24 @@
+"""What SIGTERM and SIGINT do from the first moment on; servers wait for their requests later.
+
+Imported first: importing the rest takes a while, in which the process may be told to stop.
+"""
+
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 128
+
+
+def leave(signum: int, _frame: FrameType | None) -> NoReturn:
+    """End the process with status 0, as being told to stop is no failure.
+
+    Except for `migrate`: whoever waits for the migrations must not take them for applied.
+    """
+    interrupted = sys.argv[1:2] == ["migrate"]
+    raise SystemExit(INTERRUPTED + signum if interrupted else 0)
+
+
+for _signum in (signal.SIGTERM, signal.SIGINT):
+    signal.signal(_signum, leave)

@@ -1,0 +1,42 @@
+"""A process that is told to stop while it is still starting stops at once."""
+
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kit.processes import ServiceProcess, run_process
+from tests.kit.waiting import eventually
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+def minds(process: ServiceProcess, signum: signal.Signals) -> bool:
+    """Whether the process has said what it does when it gets the signal."""
+    status = Path(f"/proc/{process.process.pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signum - 1) & 1)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("command", "status"), [("serve", 0), ("migrate", 128)])
+def test_a_signal_during_the_imports_ends_the_process(
+    environment: dict[str, str], command: str, status: int, signum: signal.Signals
+) -> None:
+    with run_process(command, environment) as process:
+        eventually(lambda: minds(process, signal.SIGTERM) and minds(process, signal.SIGINT))
+        process.process.send_signal(signum)
+        assert process.process.wait(10) == (status and status + signum)
+        assert process.output.read_text() == ""
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9])
+def test_a_signal_at_any_other_moment_of_the_start_ends_it_too(
+    environment: dict[str, str], seconds: float
+) -> None:
+    with run_process("serve", {**environment, "PORT": "0"}) as process:
+        eventually(lambda: minds(process, signal.SIGTERM))
+        time.sleep(seconds)
+        assert process.terminate(20) == 0

@@ -1,0 +1,62 @@
+"""A balancer before several replicas, as simple as they come."""
+
+import threading
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import httpx2
+
+CHECK_SECONDS = 0.05
+
+
+class Balancer:
+    """Spreads requests over the replicas that are ready, one after the other.
+
+    It keeps its connections, and never tries a request again: what fails has failed.
+    """
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._replicas = {url: httpx2.Client(base_url=url, timeout=30) for url in urls}
+        self._ready: list[str] = []
+        self._turn = 0
+        self._stop = threading.Event()
+        self.served: Counter[str] = Counter()
+
+    @contextmanager
+    def running(self) -> Generator["Balancer"]:
+        """Check the replicas for the length of the block, beginning before it."""
+        self._check()
+        checking = threading.Thread(target=self._keep_checking)
+        checking.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            checking.join()
+            for replica in self._replicas.values():
+                replica.close()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Send a request to the replica whose turn it is."""
+        self._turn += 1
+        ready = self._ready
+        url = ready[self._turn % len(ready)]
+        response = self._replicas[url].request(method, path, **options)
+        self.served[url] += 1
+        return response
+
+    def _keep_checking(self) -> None:
+        while not self._stop.wait(CHECK_SECONDS):
+            self._check()
+
+    def _check(self) -> None:
+        self._ready = [url for url in self._replicas if _is_ready(url)]
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx2.get(f"{url}/health/ready").status_code == 200
+    except httpx2.TransportError:
+        return False
