@@ -2,11 +2,14 @@
 
 import logging
 import sys
+from types import TracebackType
 
 import structlog
 
 from app.chassis.service import Service
 from app.chassis.settings import CoreSettings
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 _SHARED: list[structlog.typing.Processor] = [
     structlog.contextvars.merge_contextvars,
@@ -65,3 +68,11 @@ def configure_logging(settings: CoreSettings) -> None:
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     logging.captureWarnings(capture=True)
+    sys.excepthook = _log_crash
+
+
+def _log_crash(
+    kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
+    """Say why the process ends, in one line as everything else."""
+    log.critical("crashed", exc_info=(kind, error, trace))

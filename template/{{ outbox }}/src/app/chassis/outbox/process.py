@@ -9,6 +9,9 @@ from typing import Any, TypeVar
 import structlog
 from uvicorn.loops.auto import auto_loop_factory
 
+from app.chassis.heartbeat import beating
+from app.chassis.outbox.settings import HeartbeatSettings
+
 T = TypeVar("T")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -66,7 +69,9 @@ class Outage:
         self._lasting = False
 
 
-def run_until_stopped(name: str, main: Callable[[Stop], Awaitable[None]]) -> None:
+def run_until_stopped(
+    name: str, main: Callable[[Stop], Awaitable[None]], heartbeat: HeartbeatSettings
+) -> None:
     """Run `main` until it returns, which it does soon after SIGTERM or SIGINT."""
 
     async def run() -> None:
@@ -75,7 +80,8 @@ def run_until_stopped(name: str, main: Callable[[Stop], Awaitable[None]]) -> Non
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.ask)
         log.info("started", process=name)
-        await main(stop)
+        async with beating(heartbeat.file, heartbeat.timeout.total_seconds()):
+            await main(stop)
         log.info("stopped", process=name)
 
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:

@@ -23,7 +23,7 @@ from app.chassis.outbox.broker import Broker, BrokerUnavailable, Message, Refuse
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.consumers import Consumer, Consumers
 from app.chassis.outbox.process import Outage, Stop, run_until_stopped
-from app.chassis.outbox.settings import OutboxSettings
+from app.chassis.outbox.settings import HeartbeatSettings, OutboxSettings
 from app.chassis.outbox.store import Refusal, Row, Store, connect
 from app.chassis.service import Service
 
@@ -57,7 +57,7 @@ def run(service: Service) -> None:
                 await relay.run(stop)
         await store.close()
 
-    run_until_stopped("relay", main)
+    run_until_stopped("relay", main, service.get(HeartbeatSettings))
 
 
 @dataclass

@@ -1,6 +1,8 @@
-"""The knobs of the outbox and of the inbox."""
+"""The knobs of the outbox and of the inbox, and of the processes that they need."""
 
 from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
@@ -39,3 +41,12 @@ class InboxSettings(Settings):
     backoff_limit: Duration = timedelta(minutes=1)
     retention: Duration = timedelta(days=14)
     purge_interval: Duration = timedelta(minutes=1)
+
+
+class HeartbeatSettings(Settings):
+    """Where the relay or the worker shows that it is alive, and for how long that is good."""
+
+    model_config = SettingsConfigDict(env_prefix="HEARTBEAT_")
+
+    file: Path | None = None
+    timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)

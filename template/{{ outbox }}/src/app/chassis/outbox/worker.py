@@ -14,7 +14,7 @@ from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.consumers import Consumer, Consumers
 from app.chassis.outbox.inbox import Inbox
 from app.chassis.outbox.process import Outage, Stop, run_until_stopped
-from app.chassis.outbox.settings import InboxSettings
+from app.chassis.outbox.settings import HeartbeatSettings, InboxSettings
 from app.chassis.service import Service
 
 RECONNECT_SECONDS = 1.0
@@ -38,7 +38,7 @@ def run(service: Service) -> None:
         async with service.running(), connected(broker_settings, name) as broker:
             await Worker(inbox, broker, database, settings).run(consumers.all(), stop)
 
-    run_until_stopped("worker", main)
+    run_until_stopped("worker", main, service.get(HeartbeatSettings))
 
 
 class Worker:

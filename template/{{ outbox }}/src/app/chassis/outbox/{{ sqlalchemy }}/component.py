@@ -9,7 +9,7 @@ from app.chassis.events import Event, Events
 from app.chassis.identifiers import new_id
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.consumers import Consumers
-from app.chassis.outbox.settings import InboxSettings, OutboxSettings
+from app.chassis.outbox.settings import HeartbeatSettings, InboxSettings, OutboxSettings
 from app.chassis.outbox.tables import OutboxEntry
 from app.chassis.service import Service
 from app.chassis.settings import ConfigurationError
@@ -24,6 +24,7 @@ def add_outbox(service: Service) -> None:
     outbox = service.load(OutboxSettings)
     inbox = service.load(InboxSettings)
     broker = service.load(BrokerSettings)
+    service.load(HeartbeatSettings)
     _check(outbox, inbox, broker)
     service.provide(Consumers(broker.topic))
     database = service.get(Database)
