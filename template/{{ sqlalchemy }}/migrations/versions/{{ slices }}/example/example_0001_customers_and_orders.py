@@ -47,6 +47,12 @@ def upgrade() -> None:
     op.create_index(
         "ix_orders_customer_id_created_at_id", "orders", ["customer_id", "created_at", "id"]
     )
+    op.create_index(
+        "ix_orders_pending_total_amount_id",
+        "orders",
+        ["total_amount", "id"],
+        postgresql_where=sa.text("status = 'pending'"),
+    )
     op.create_table(
         "order_items",
         sa.Column("order_id", sa.Uuid(), nullable=False),
@@ -54,7 +60,12 @@ def upgrade() -> None:
         sa.Column("sku", sa.Text(), nullable=False),
         sa.Column("quantity", sa.BigInteger(), nullable=False),
         sa.Column("unit_price", AMOUNT, nullable=False),
-        sa.PrimaryKeyConstraint("order_id", "position", name="pk_order_items"),
+        sa.PrimaryKeyConstraint(
+            "order_id",
+            "position",
+            name="pk_order_items",
+            postgresql_include=["sku", "quantity", "unit_price"],
+        ),
         sa.ForeignKeyConstraint(
             ["order_id"], ["orders.id"], name="fk_order_items_order_id", ondelete="CASCADE"
         ),

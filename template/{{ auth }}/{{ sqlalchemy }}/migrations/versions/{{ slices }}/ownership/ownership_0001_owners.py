@@ -16,16 +16,27 @@ branch_labels: str | Sequence[str] | None = ("ownership",)
 depends_on: str | Sequence[str] | None = ("example_0001",)
 
 TABLES = ("customers", "orders")
+INDEXES = {
+    "ix_customers_owner_id_created_at_id": ("customers", ["owner_id", "created_at", "id"]),
+    "ix_orders_owner_id_created_at_id": ("orders", ["owner_id", "created_at", "id"]),
+    "ix_orders_owner_id_total_amount_id": ("orders", ["owner_id", "total_amount", "id"]),
+    "ix_orders_owner_id_status_created_at_id": (
+        "orders",
+        ["owner_id", "status", "created_at", "id"],
+    ),
+    "ix_orders_owner_id_customer_id_created_at_id": (
+        "orders",
+        ["owner_id", "customer_id", "created_at", "id"],
+    ),
+}
 
 
 def upgrade() -> None:
     """Add the columns, then index them without blocking writes."""
     for table in TABLES:
         op.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS owner_id TEXT")
-    for table in TABLES:
-        create_index_concurrently(
-            f"ix_{table}_owner_id_created_at_id", table, ["owner_id", "created_at", "id"]
-        )
+    for name, (table, columns) in INDEXES.items():
+        create_index_concurrently(name, table, columns)
     create_index_concurrently(
         "uq_customers_owner_id_email",
         "customers",
@@ -42,7 +53,7 @@ def downgrade() -> None:
         "uq_customers_email", "customers", [sa.text("lower(email)")], unique=True
     )
     drop_index_concurrently("uq_customers_owner_id_email", "customers")
-    for table in TABLES:
-        drop_index_concurrently(f"ix_{table}_owner_id_created_at_id", table)
+    for name, (table, _) in INDEXES.items():
+        drop_index_concurrently(name, table)
     for table in TABLES:
         op.drop_column(table, "owner_id")
