@@ -22,7 +22,16 @@ from app.chassis.outbox.cloudevents import escaped
 from app.chassis.outbox.wire import headers_for_kafka
 from app.dev.broker import EmbeddedBroker, temporary_broker
 
-__all__ = ["Published", "broker", "delete_topic", "publish", "restartable", "stored", "watching"]
+__all__ = [
+    "Published",
+    "broker",
+    "delete_topic",
+    "publish",
+    "reading",
+    "restartable",
+    "stored",
+    "watching",
+]
 
 WAIT_SECONDS = 30
 
@@ -86,7 +95,7 @@ def restartable(_directory: Path) -> RestartableBroker:
 def stored(url: str, topic: str) -> list[Published]:
     """Return what the broker has stored, the messages of each key in order."""
     found: list[Published] = []
-    with _reader(url, topic) as reader:
+    with reading(url, topic) as reader:
         open_partitions = len(reader.assignment())
         while open_partitions:
             message = reader.poll(WAIT_SECONDS)
@@ -126,7 +135,7 @@ def watching(url: str, topic: str) -> Generator[list[Published]]:
             if message is not None and message.error() is None:
                 seen.append(Published.of(message))
 
-    with _reader(url, topic) as reader:
+    with reading(url, topic) as reader:
         watcher = threading.Thread(target=watch)
         watcher.start()
         try:
@@ -137,8 +146,8 @@ def watching(url: str, topic: str) -> Generator[list[Published]]:
 
 
 @contextmanager
-def _reader(url: str, topic: str) -> Generator[Consumer]:
-    """Read all of a topic, beside its groups; the topic is made if there is none."""
+def reading(url: str, topic: str) -> Generator[Consumer]:
+    """Read a topic from its beginning, beside its groups; it is made if there is none."""
     asyncio.run(_made(url, topic))
     group = {"group.id": "kit", "enable.auto.commit": False, "enable.partition.eof": True}
     reader = Consumer({**_options(url), **group})

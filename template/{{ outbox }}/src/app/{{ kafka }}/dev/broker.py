@@ -20,31 +20,31 @@ class EmbeddedBroker:
     """A broker on a free port, which stays its own while it is down."""
 
     def __init__(self) -> None:
-        self._library = _library()
-        options = ctypes.c_void_p(self._library.rd_kafka_conf_new())
-        self._library.rd_kafka_conf_set(options, b"log_level", LOG_CRITICAL, None, 0)
-        self._client = ctypes.c_void_p(self._library.rd_kafka_new(0, options, None, 0))
-        self._cluster = ctypes.c_void_p(
-            self._library.rd_kafka_mock_cluster_new(self._client, BROKERS)
+        self.library = _library()
+        options = ctypes.c_void_p(self.library.rd_kafka_conf_new())
+        self.library.rd_kafka_conf_set(options, b"log_level", LOG_CRITICAL, None, 0)
+        self._client = ctypes.c_void_p(self.library.rd_kafka_new(0, options, None, 0))
+        self.cluster = ctypes.c_void_p(
+            self.library.rd_kafka_mock_cluster_new(self._client, BROKERS)
         )
-        self._library.rd_kafka_mock_set_controller_id(self._cluster, BROKER_ID)
+        self.library.rd_kafka_mock_set_controller_id(self.cluster, BROKER_ID)
         # Else it waits three seconds for more members whenever a group begins.
-        self._library.rd_kafka_mock_group_initial_rebalance_delay_ms(self._cluster, 0)
-        address: bytes = self._library.rd_kafka_mock_cluster_bootstraps(self._cluster)
+        self.library.rd_kafka_mock_group_initial_rebalance_delay_ms(self.cluster, 0)
+        address: bytes = self.library.rd_kafka_mock_cluster_bootstraps(self.cluster)
         self.url = f"kafka://{address.decode()}"
 
     def go_down(self) -> None:
         """Close all connections and take no more."""
-        self._library.rd_kafka_mock_broker_set_down(self._cluster, BROKER_ID)
+        self.library.rd_kafka_mock_broker_set_down(self.cluster, BROKER_ID)
 
     def come_up(self) -> None:
         """Take connections again."""
-        self._library.rd_kafka_mock_broker_set_up(self._cluster, BROKER_ID)
+        self.library.rd_kafka_mock_broker_set_up(self.cluster, BROKER_ID)
 
     def end(self) -> None:
         """Forget everything."""
-        self._library.rd_kafka_mock_cluster_destroy(self._cluster)
-        self._library.rd_kafka_destroy(self._client)
+        self.library.rd_kafka_mock_cluster_destroy(self.cluster)
+        self.library.rd_kafka_destroy(self._client)
 
 
 @contextmanager

@@ -10,6 +10,10 @@ Options = dict[str, str | int | float | bool]
 LOG_CRITICAL = 2
 RECONNECT_MILLISECONDS = 1000
 SHORTEST_CONNECT_MILLISECONDS = 1000
+# A connection on which nothing is answered for so long is given up.
+ANSWER_MILLISECONDS = 10_000
+# How soon new partitions and changed permissions of a topic are seen.
+REFRESH_MILLISECONDS = 30_000
 
 
 def options(settings: BrokerSettings, name: str) -> Options:
@@ -26,6 +30,8 @@ def options(settings: BrokerSettings, name: str) -> Options:
         "socket.keepalive.enable": True,
         "socket.connection.setup.timeout.ms": max(SHORTEST_CONNECT_MILLISECONDS, connect),
         "reconnect.backoff.max.ms": RECONNECT_MILLISECONDS,
+        "socket.timeout.ms": ANSWER_MILLISECONDS,
+        "topic.metadata.refresh.interval.ms": REFRESH_MILLISECONDS,
         **_security(settings),
     }
 

@@ -32,8 +32,6 @@ OPTIONS: Options = {
     "enable.auto.offset.store": False,
     "enable.auto.commit": True,
     "auto.commit.interval.ms": 1000,
-    # After this time a topic's new partitions are read too.
-    "topic.metadata.refresh.interval.ms": 30_000,
 }
 
 

@@ -5,6 +5,7 @@ import logging
 import threading
 from collections.abc import Sequence
 
+import structlog
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 
@@ -39,6 +40,8 @@ _REFUSALS = frozenset(
     }
 )
 
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
 _Report = tuple["asyncio.Future[None]", KafkaError | None]
 
 
@@ -51,7 +54,7 @@ class Publisher:
         self._reports: list[_Report] = []
         self._closing = False
         logger = logging.getLogger(__name__)
-        self._producer = Producer({**options, **OPTIONS, "error_cb": self._note}, logger=logger)
+        self._producer = Producer({**options, **OPTIONS}, logger=logger)
         self._thread = threading.Thread(target=self._serve, name="publisher", daemon=True)
         self._thread.start()
 
@@ -87,16 +90,20 @@ class Publisher:
         await asyncio.to_thread(self._thread.join)
 
     def _serve(self) -> None:
-        while not self._closing:
-            self._producer.poll(POLL_SECONDS)
+        while not self._is_done():
+            try:
+                self._producer.poll(POLL_SECONDS)
+            except KafkaException as error:
+                # It is fatal: this producer takes nothing more, and reports what it had as failed.
+                log.warning("producer_broken", error=str(error))
+                self.broken = True
             if self._reports:
                 reports, self._reports = self._reports, []
                 self._loop.call_soon_threadsafe(_settle, reports)
         self._producer.purge()
 
-    def _note(self, error: KafkaError) -> None:
-        # After a fatal error, a gap in the sequence for instance, a producer takes nothing more.
-        self.broken = self.broken or error.fatal()
+    def _is_done(self) -> bool:
+        return self._closing or (self.broken and len(self._producer) == 0)
 
 
 def _settle(reports: Sequence[_Report]) -> None:
