@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks import copying, memory, relay, report, requests, start_up
+from benchmarks import copying, memory, paging, relay, report, requests, start_up
 from benchmarks.services import SIZES
 
 FRAMEWORKS = ("fastapi", "litestar")
@@ -19,6 +19,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "start-up": lambda place, given: start_up.measure(
         place, given.frameworks, given.services, given.rounds
     ),
+    "paging": lambda place, given: paging.measure(place, given.frameworks, given.services),
     "copying": lambda place, given: copying.measure(place, given.rounds),
     "memory": lambda place, given: memory.measure(
         place, given.frameworks, given.services[-1], given.seconds

@@ -90,6 +90,24 @@ def make_project(place: Path, framework: str, size: str) -> Project:
     return Project(framework, project)
 
 
+def figures_inside(project: Project, test: str) -> dict[str, Any]:
+    """Run a measurement among the service's own tests and return the figures that it wrote."""
+    shutil.copy(INSIDE / test, project.path / "tests")
+    state = project.path / "figures.json"
+    done = subprocess.run(
+        [project.python, "-m", "pytest", "--quiet", f"tests/{test}"],
+        cwd=project.path,
+        env=environment() | {"BENCHMARK_STATE": str(state)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BenchmarkFailedError(done.stdout[-4000:])
+    return json.loads(state.read_text(encoding="utf-8"))
+
+
 @contextmanager
 def held_open(project: Project) -> Generator[Held]:
     """Keep the servers that the service's own tests would get, with 200 orders of one caller."""
