@@ -28,6 +28,7 @@ class DatabaseSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="DATABASE_")
 
     url: SecretStr
+    migration_url: SecretStr | None = None
     pool_size: int = Field(default=10, ge=1, le=200)
     pool_overflow: int = Field(default=5, ge=0, le=200)
     pool_timeout: Duration = timedelta(seconds=2)
@@ -40,11 +41,12 @@ class DatabaseSettings(Settings):
     migration_lock_timeout: Duration = timedelta(seconds=5)
     migration_statement_timeout: Limit = timedelta(minutes=10)
 
-    @field_validator("url")
+    @field_validator("url", "migration_url")
     @classmethod
-    def _is_postgresql(cls, url: SecretStr) -> SecretStr:
+    def _is_postgresql(cls, url: SecretStr | None) -> SecretStr | None:
         try:
-            TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
+            if url is not None:
+                TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
         except ValidationError:
             raise ValueError("must be like postgresql://user:password@host:5432/name") from None
         return url
@@ -52,7 +54,16 @@ class DatabaseSettings(Settings):
     @property
     def sqlalchemy_url(self) -> URL:
         """The same address, with the driver that the service uses."""
-        return make_url(self.url.get_secret_value()).set(drivername="postgresql+psycopg")
+        return _with_driver(self.url)
+
+    @property
+    def sqlalchemy_migration_url(self) -> URL:
+        """The address that migrations use: they may have a role of their own, which owns tables."""
+        return _with_driver(self.migration_url or self.url)
+
+
+def _with_driver(url: SecretStr) -> URL:
+    return make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
 
     @property
     def patience(self) -> timedelta:

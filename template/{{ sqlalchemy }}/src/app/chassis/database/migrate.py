@@ -49,7 +49,7 @@ def migration_engine(settings: DatabaseSettings) -> Engine:
     }
     options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
     engine = create_engine(
-        settings.sqlalchemy_url,
+        settings.sqlalchemy_migration_url,
         hide_parameters=True,
         connect_args={
             "options": " ".join(options),
