@@ -13,6 +13,9 @@ from app.chassis.database import DatabaseSettings
 from app.chassis.database.migrate import migrate
 from app.dev.postgres import temporary_postgres
 
+SCHEMA_FROM = "TEST_SCHEMA_FROM"
+"""Variable that names the database whose schema is tested; unset: this release's own."""
+
 
 @contextmanager
 def postgres() -> Generator[str]:
@@ -39,7 +42,7 @@ def database(server: str, template: str | None = None) -> Generator[str]:
 
 @contextmanager
 def migrated_database(server: str) -> Generator[str]:
-    """Create a database with this release's schema."""
-    with database(server) as url:
+    """Create a database with this release's schema, or with a newer one (`SCHEMA_FROM`)."""
+    with database(server, os.environ.get(SCHEMA_FROM)) as url:
         migrate(DatabaseSettings.model_validate({"url": url}))
         yield url
