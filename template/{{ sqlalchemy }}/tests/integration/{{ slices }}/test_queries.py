@@ -80,6 +80,14 @@ async def test_each_filter_and_order_has_its_index(
     assert "Sort" not in rows
 
 
+async def test_a_plan_that_is_kept_for_a_status_is_for_that_one(database: Database) -> None:
+    query = OrderQuery.model_validate({"status": "pending"})
+    with statements(database) as sent:
+        await OrderRepository(database).page(query, parse_sort(None, SORTABLE, "-created_at"), None)
+    assert "pending" not in sent[0].parameters.values()
+    assert "'pending'" in sent[0].sql
+
+
 @pytest.mark.parametrize("sort", DEEP)
 async def test_a_page_deep_in_the_list_is_a_range_of_its_index(
     database: Database, filled_url: str, sort: str
