@@ -54,9 +54,10 @@ def test_the_way_up_can_be_gone_down_and_up_again(empty: str) -> None:
         assert connection.execute(TABLES).fetchone() == tables
 
 
-def test_the_schema_is_what_the_models_say(database_url: str) -> None:
+def test_the_schema_is_what_the_models_say(empty: str) -> None:
     assert COMPONENTS
-    engine = create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
+    migrate(DatabaseSettings.model_validate({"url": empty}))
+    engine = create_engine(make_url(empty).set(drivername="postgresql+psycopg"))
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_server_default": True})
         differences = compare_metadata(context, Model.metadata)

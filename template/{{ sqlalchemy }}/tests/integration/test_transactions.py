@@ -1,6 +1,7 @@
 """A unit of work commits as a whole, is run again when it lost a race, and never waits for long."""
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, suppress
 
@@ -151,3 +152,25 @@ async def test_a_lost_connection_costs_one_request(database_url: str, sql: Conne
         with pytest.raises(Unavailable):
             await accounts.amount("a")
         assert await accounts.amount("a") == 100
+
+
+def wait_until_gone(sql: Connection, pid: int) -> None:
+    """Wait for the end of a session."""
+    deadline = time.monotonic() + 10
+    while sql.execute("SELECT 1 FROM pg_stat_activity WHERE pid = %s", [pid]).fetchone():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def test_a_session_that_pauses_in_a_transaction_is_ended(
+    database_url: str, sql: Connection
+) -> None:
+    async def pause(database: Database) -> None:
+        async with database.transaction() as session:
+            pid = (await session.scalars(text("SELECT pg_backend_pid()"))).one()
+            await asyncio.to_thread(wait_until_gone, sql, pid)
+            await session.execute(text("SELECT 1"))
+
+    async with connected(database_url, idle_transaction_timeout=0.2) as database:
+        with pytest.raises(Unavailable):
+            await pause(database)
