@@ -10,7 +10,7 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
 
-PORTS = {"postgresql": 5432, "redis": 6379, "nats": 4222, "amqp": 5672, "kafka": 9092}
+POSTGRES_PORT = 5432
 HOST = "127.0.0.1"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -42,11 +42,14 @@ class _Link:
 
 
 class FaultProxy:
-    """Passes everything on until it is told to fail; `url` is the server's, through the proxy."""
+    """Passes everything on until it is told to fail; `url` is the server's, through the proxy.
+
+    A server whose URL names no port is PostgreSQL.
+    """
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)
-        self._server = (parts.hostname or HOST, parts.port or PORTS[parts.scheme])
+        self._server = (parts.hostname or HOST, parts.port or POSTGRES_PORT)
         self._loop = asyncio.new_event_loop()
         self._fault = Fault.NONE
         self._delay = 0.0
