@@ -47,6 +47,8 @@ def test_headers_over_the_limit_are_refused(client: httpx2.Client) -> None:
         b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Folded: a\r\n b\r\n\r\n",
         b"GET / HTTP/1.1\nHost: localhost\n\n",
+        b"GET / HTTP/1.1\r\nHost: localhost:80@evil.example\r\nConnection: close\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"not http at all\r\n\r\n",
     ],
 )
@@ -55,7 +57,8 @@ def test_ambiguous_requests_are_refused_and_the_connection_closed(
 ) -> None:
     answer = exchange(server, request_head)
     assert answer.startswith(b"HTTP/1.1 400")
-    assert b"application/problem+json" in answer
+    for expected in (b"application/problem+json", b"nosniff", b"no-store", b"x-request-id: "):
+        assert expected in answer
 
 
 def test_a_well_formed_request_over_the_same_socket_is_answered(server: ServiceProcess) -> None:
@@ -68,6 +71,44 @@ def test_endless_headers_are_cut_off(server: ServiceProcess) -> None:
     assert answer.startswith(b"HTTP/1.1 431")
 
 
+def test_an_address_over_the_limit_is_refused(client: httpx2.Client) -> None:
+    assert client.get("/problems/conflict", params={"a": "x" * 17_000}).status_code == 414
+
+
+@pytest.mark.parametrize("request_line", [b"POST /v1/nothing-here", b"GET /health/live"])
+def test_a_body_that_nobody_reads_cannot_go_on_forever(
+    start_service: StartService, request_line: bytes
+) -> None:
+    head = request_line + b" HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with start_service(HTTP_BODY_TIMEOUT="0.3", HTTP_MAX_BODY_BYTES="1024") as server:
+        assert exchange(server, head + b"1\r\nx\r\n").startswith(b"HTTP/1.1 ")
+        assert cut_off(server, head, b"400\r\n" + b"x" * 1024 + b"\r\n")
+
+
+def test_endless_trailers_are_cut_off(server: ServiceProcess) -> None:
+    head = (
+        b"POST /v1/nothing-here HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    assert cut_off(server, head + b"0\r\n", b"X-Endless: x\r\n" * 1000)
+
+
+def test_requests_by_the_thousand_on_one_connection_are_cut_off(server: ServiceProcess) -> None:
+    assert cut_off(
+        server, b"", b"GET /problems/conflict HTTP/1.1\r\nHost: localhost\r\n\r\n" * 1000
+    )
+
+
+def test_who_does_not_read_is_cut_off_and_is_no_error(start_service: StartService) -> None:
+    request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    with start_service(HTTP_WRITE_TIMEOUT="0.3") as server:
+        with connection_to(server) as connection:
+            connection.sendall(request * 90)
+            with pytest.raises(OSError, match=r"reset|pipe"):
+                keep_sending(connection)
+        server.terminate()
+        assert not [line for line in server.lines() if line["level"] == "error"]
+
+
 def test_slow_headers_are_given_up(start_service: StartService) -> None:
     with start_service(HTTP_HEADER_TIMEOUT="0.3") as slow:
         started = time.monotonic()
@@ -75,9 +116,37 @@ def test_slow_headers_are_given_up(start_service: StartService) -> None:
         assert time.monotonic() - started < 5
 
 
+def connection_to(server: ServiceProcess) -> socket.socket:
+    """Open a connection that gives up after a while, and keeps little of what it is sent."""
+    host, port = server.url.removeprefix("http://").split(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.settimeout(15)
+    connection.connect((host, int(port)))
+    return connection
+
+
 def exchange(server: ServiceProcess, data: bytes) -> bytes:
     """Send bytes and read until the server closes the connection."""
-    host, port = server.url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=15) as connection:
+    with connection_to(server) as connection:
         connection.sendall(data)
         return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+def keep_sending(connection: socket.socket) -> None:
+    """Send line ends, which mean nothing, until the connection breaks or 15 seconds have passed."""
+    for _ in range(300):
+        connection.sendall(b"\r\n")
+        time.sleep(0.05)
+
+
+def cut_off(server: ServiceProcess, head: bytes, piece: bytes) -> bool:
+    """Whether the server closes the connection before it has read 64 MiB."""
+    with connection_to(server) as connection:
+        try:
+            connection.sendall(head)
+            for _ in range(64 * 1024 * 1024 // len(piece)):
+                connection.sendall(piece)
+        except ConnectionError:
+            return True
+    return False

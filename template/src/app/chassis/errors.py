@@ -137,6 +137,12 @@ class ContentTooLarge(Problem):
     status, slug, title = 413, "content-too-large", "Content too large"
 
 
+class UriTooLong(Problem):
+    """The path and the query are longer than the service accepts."""
+
+    status, slug, title = 414, "uri-too-long", "URI too long"
+
+
 class UnsupportedMediaType(Problem):
     """The body's media type or content coding is not one that this route reads."""
 
@@ -222,6 +228,12 @@ def invalid_request(
     """What a request is answered with that Pydantic has refused."""
     detail = "The request breaks the rules listed in errors."
     return ValidationFailed(detail, errors=violations(errors, source))
+
+
+def repeated_parameters(names: Iterable[str]) -> ValidationFailed:
+    """What a query is answered with that says two things at once."""
+    errors = [Violation.at(("query", name), "is there more than once") for name in names]
+    return ValidationFailed("A parameter may be there once.", errors=errors)
 
 
 def _reason(entry: Mapping[str, Any]) -> str:

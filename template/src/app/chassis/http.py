@@ -1,8 +1,10 @@
 """What the HTTP side of every framework shares: its settings, its problems and its limits."""
 
+import json
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, Field, HttpUrl, field_validator
@@ -10,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app.chassis.asgi import Scope, header
 from app.chassis.conditional import etag, not_modified
+from app.chassis.errors import BadRequest, repeated_parameters
 from app.chassis.listing.pages import CursorPage, OffsetPage, PageLinks
 from app.chassis.settings import CommaSeparated, Duration, Settings
 
@@ -46,6 +49,7 @@ class HttpSettings(Settings):
     max_header_bytes: int = Field(default=16_384, ge=1024)
     header_timeout: Duration = timedelta(seconds=10)
     body_timeout: Duration = timedelta(seconds=10)
+    write_timeout: Duration = timedelta(seconds=30)
     keep_alive_timeout: Duration = timedelta(seconds=65)
     max_concurrent_requests: int = Field(default=1000, ge=1)
     compress_from_bytes: int = Field(default=1024, ge=0)
@@ -53,6 +57,22 @@ class HttpSettings(Settings):
     drain_delay: Duration = timedelta(seconds=5)
     shutdown_grace: Duration = timedelta(seconds=20)
     cors_origins: CommaSeparated = ()
+
+
+def parse_json(body: bytes) -> Any:
+    """Read JSON as RFC 8259 has it: in UTF-8, and without the `NaN` that Python would accept.
+
+    Raises:
+        BadRequest: it is something else.
+    """
+    try:
+        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BadRequest("The body is not valid JSON.") from None
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(name)
 
 
 @dataclass(frozen=True)
@@ -101,14 +121,24 @@ def render_page(
     if fields is not None:
         include = {**dict.fromkeys(type(page).model_fields, True), "items": {"__all__": fields}}
     headers = {"content-type": JSON}
-    if isinstance(page, OffsetPage) and page.total is not None:
-        headers["preference-applied"] = "count=exact"
+    if isinstance(page, OffsetPage):
+        headers["vary"] = "Prefer"
+        if page.total is not None:
+            headers["preference-applied"] = "count=exact"
     return Rendered(200, headers, page.model_dump_json(exclude_none=True, include=include).encode())
 
 
 def page_links(scope: Scope, server: ServerSettings) -> PageLinks:
-    """Links to the neighbours of the page that was asked for, on the host that was asked."""
+    """Links to the neighbours of the page that was asked for, on the host that was asked.
+
+    Raises:
+        ValidationFailed: a parameter is there more than once.
+    """
     host = header(scope, b"host") or ""
     base = server.base_url if server.public_url else f"{scope['scheme']}://{host}"
-    query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
+    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    query = dict(pairs)
+    if len(pairs) != len(query):
+        counts = Counter(name for name, _ in pairs)
+        raise repeated_parameters(name for name, count in counts.items() if count > 1)
     return PageLinks(base + scope["app.path"], query)

@@ -48,7 +48,7 @@ class ProblemRenderer:
             title=problem.title,
             status=status,
             detail=problem.detail,
-            instance=scope.get("app.path", scope["path"]),
+            instance=scope.get("app.path", scope["path"]) or None,
             request_id=get_contextvars().get("request_id"),
             errors=problem.errors or None,
             **problem.members,

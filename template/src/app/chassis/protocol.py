@@ -1,27 +1,44 @@
 """uvicorn's HTTP protocol, for clients that are slow on purpose or speak no HTTP."""
 
 import asyncio
+from collections import deque
 from functools import cache
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import structlog
+from structlog.contextvars import bound_contextvars
+from uuid_utils import uuid7
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.chassis.errors import PROBLEM_MEDIA_TYPE, BadRequest, HeadersTooLarge, Problem
+from app.chassis.errors import BadRequest, ContentTooLarge, HeadersTooLarge, Problem
 from app.chassis.http import HttpSettings, ServerSettings
+from app.chassis.middleware.security_headers import ALWAYS, API_POLICY
 from app.chassis.problems import ProblemRenderer
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+MOST_PIPELINED = 100
+FRAMING = 8
+"""How many bytes a byte of a body may take on the wire: chunks may be small."""
 
 
 class LimitedProtocol(HttpToolsProtocol):
     """Gives a request's head `HTTP_HEADER_TIMEOUT` and `HTTP_MAX_HEADER_BYTES` to arrive.
 
-    Whoever exceeds them, or sends what is no HTTP, gets a problem and a closed connection.
+    Whoever exceeds them, or sends what is no HTTP, gets a problem and a closed connection. Who is
+    slow with a body that nobody reads, or with reading the answer, just loses the connection.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._limits = _limits()
+        self._most_bytes = self._limits.max_header_bytes + FRAMING * self._limits.max_body_bytes
         self._head_timer: asyncio.TimerHandle | None = None
-        self._head_bytes = 0
+        self._body_timer: asyncio.TimerHandle | None = None
+        self._write_timer: asyncio.TimerHandle | None = None
+        self._serving: RequestResponseCycle | None = None
+        self._bytes = 0
         self._in_body = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # pyright: ignore[reportIncompatibleMethodOverride] - as uvicorn's
@@ -30,31 +47,61 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_arrived()
+        self._body_arrived()
+        # uvicorn tells the newest request only; the one being served may be an older one.
+        self.pipeline.clear()
+        if self._serving is not None:
+            self._serving.disconnected = True
+            self._serving.message_event.set()
         super().connection_lost(exc)
+        self.resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._head_timer is None and not self._in_body:
             self._expect_head()
-        self._head_bytes += len(data)
+        self._bytes += len(data)
         super().data_received(data)
-        if self._head_timer is not None and self._head_bytes > self._limits.max_header_bytes:
-            self._refuse(HeadersTooLarge())
+        if self._head_timer is not None:
+            if self._bytes > self._limits.max_header_bytes:
+                self._refuse(HeadersTooLarge())
+        elif self._in_body:
+            self._expect_body()
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
         self._in_body = True
         super().on_headers_complete()
+        # What follows the body is dropped: it would pass for headers, as many as the client likes.
+        self.headers = deque(maxlen=0)  # pyright: ignore[reportAttributeAccessIssue]
+        if len(self.pipeline) > MOST_PIPELINED:
+            raise BadRequest
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self._body_arrived()
         super().on_message_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        seconds = self._limits.write_timeout.total_seconds()
+        self._write_timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        if self._write_timer is not None:
+            self._write_timer.cancel()
+            self._write_timer = None
+        super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what the parser could not read."""
         self._refuse(BadRequest(msg))
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._serving = cycle
+        super()._start_asgi_task(cycle, app)
+
     def _expect_head(self) -> None:
-        self._head_bytes = 0
+        self._bytes = 0
         seconds = self._limits.header_timeout.total_seconds()
         self._head_timer = self.loop.call_later(seconds, self.transport.close)
 
@@ -63,17 +110,48 @@ class LimitedProtocol(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _expect_body(self) -> None:
+        if self._bytes > self._most_bytes:
+            self._refuse(ContentTooLarge())
+        elif self._body_timer is None:
+            seconds = self._limits.body_timeout.total_seconds()
+            self._body_timer = self.loop.call_later(seconds, self._body_is_late)
+
+    def _body_arrived(self) -> None:
+        if self._body_timer is not None:
+            self._body_timer.cancel()
+            self._body_timer = None
+
+    def _body_is_late(self) -> None:
+        if self.cycle.response_complete:
+            self.transport.close()
+        else:
+            self.cycle.keep_alive = False
+
     def _refuse(self, problem: Problem) -> None:
+        """Answer in place of the application, unless it is at work on an earlier request."""
         self._head_arrived()
-        rendered = _renderer().render(problem, {"path": ""})
-        head = (
-            f"HTTP/1.1 {rendered.status} {problem.title}\r\n"
-            f"content-type: {PROBLEM_MEDIA_TYPE}\r\n"
-            f"content-length: {len(rendered.body)}\r\n"
-            "connection: close\r\n\r\n"
-        )
-        self.transport.write(head.encode() + rendered.body)
+        if self._serving is None or self._serving.response_complete:
+            self._answer(problem)
         self.transport.close()
+
+    def _answer(self, problem: Problem) -> None:
+        request_id = str(uuid7())
+        with bound_contextvars(request_id=request_id):
+            rendered = _renderer().render(problem, {"path": ""})
+            client = self.client[0] if self.client else None
+            log.info("request_refused", status=rendered.status, why=problem.detail, client=client)
+        headers = [
+            *rendered.raw_headers,
+            *ALWAYS,
+            API_POLICY,
+            (b"x-request-id", request_id.encode()),
+            (b"content-length", str(len(rendered.body)).encode()),
+            (b"connection", b"close"),
+        ]
+        head = f"HTTP/1.1 {rendered.status} {problem.title}\r\n".encode()
+        lines = b"".join(key + b": " + value + b"\r\n" for key, value in headers)
+        self.transport.write(head + lines + b"\r\n" + rendered.body)
 
 
 # A worker process is handed the protocol's name, not its settings.

@@ -66,7 +66,7 @@ class ContentNegotiation:
 
 
 def parse_accept(text: str) -> list[Accepted]:
-    """Read `Accept`, heaviest first; ranges that are not well-formed are passed over."""
+    """Read `Accept`, heaviest first, refused ones last; what is not well-formed is passed over."""
     ranges: list[Accepted] = []
     for item in text.lower().split(","):
         media_type, *parameters = (part.strip() for part in item.split(";"))
@@ -75,8 +75,8 @@ def parse_accept(text: str) -> list[Accepted]:
             weight = float(named.get("q", "1"))
         except ValueError:
             continue
-        if weight > 0:
-            ranges.append(Accepted(media_type, named.get("version"), weight))
+        version = named.get("version")
+        ranges.append(Accepted(media_type, version and version.strip('"'), weight))
     return sorted(ranges, key=lambda accepted: -accepted.weight)
 
 
@@ -84,16 +84,22 @@ def _choose(accept: str | None) -> tuple[int, bool]:
     """The version to serve, and whether the vendor's own media type was asked for."""
     if accept is None or not accept.strip():
         return CURRENT, False
-    for accepted in parse_accept(accept):
+    ranges = parse_accept(accept)
+    refused = {item.media_type for item in ranges if item.weight <= 0}
+    for accepted in ranges:
+        if accepted.weight <= 0:
+            break
         if accepted.media_type == VENDOR_TYPE:
             if accepted.version is None:
                 return CURRENT, True
             if accepted.version in map(str, VERSIONS):
                 return int(accepted.version), True
-        elif accepted.media_type in _PRODUCED:
+        elif accepted.media_type in _PRODUCED and "application/json" not in refused:
             return CURRENT, False
     known = ", ".join(f"{VENDOR_TYPE};version={version}" for version in VERSIONS)
-    raise NotAcceptable(f"This service produces application/json and {known}.")
+    raise NotAcceptable(
+        f"This service produces application/json and {known}.", headers={"Vary": "Accept"}
+    )
 
 
 def _negotiated(send: Send, version: int | None) -> Send:

@@ -114,6 +114,24 @@ def test_impossible_pages_are_refused(client: httpx2.Client, query: str) -> None
     assert response.json()["errors"][0]["parameter"] == query.partition("=")[0]
 
 
+@pytest.mark.parametrize(
+    ("prefer", "counted"),
+    [
+        ('respond-async, count="exact"; why=not', True),
+        ("COUNT = exact", True),
+        ("count=none, count=exact", False),
+        ('note="a, count=exact"', False),
+        ('"', False),
+    ],
+)
+def test_preferences_are_read_as_they_are_written(
+    client: httpx2.Client, prefer: str, *, counted: bool
+) -> None:
+    response = client.get("/v1/customers?limit=1", headers={"Prefer": prefer})
+    assert ("total" in response.json()) == counted
+    assert response.headers["vary"] == "Prefer"
+
+
 def test_an_id_that_is_none_is_refused(client: httpx2.Client) -> None:
     assert client.get("/v1/customers/42").status_code == 422
     assert client.get(f"/v1/customers/{uuid4()}").status_code == 404

@@ -136,6 +136,13 @@ def test_what_is_not_offered_is_refused(client: httpx2.Client, name: str, value:
     assert time.monotonic() - started < 4
 
 
+def test_a_parameter_that_is_there_twice_is_refused(client: httpx2.Client) -> None:
+    for query in ("limit=1&limit=2", "status=pending&status=pending"):
+        response = client.get(f"/v1/orders?{query}")
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["parameter"] == query.partition("=")[0]
+
+
 def test_a_cursor_that_was_changed_or_belongs_elsewhere_is_refused(
     client: httpx2.Client, customer: Json
 ) -> None:

@@ -32,12 +32,35 @@ def test_all_violations_in_all_items_are_reported(client: httpx2.Client) -> None
     assert pointers(response) == expected
 
 
-@pytest.mark.parametrize("body", [b"{", b"", b"\xff", b"[1,", b'{"a":}', b"nul"])
+@pytest.mark.parametrize(
+    "body", [b"{", b"", b"\xff", b"[1,", b'{"a":}', b"nul", b'{"a": NaN}', b"[" * 9999]
+)
 def test_malformed_json_is_a_bad_request(client: httpx2.Client, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}
     response = client.post("/v1/orders", content=body, headers=headers)
     assert response.status_code == (400 if body else 422)
     assert response.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("given", "stored"),
+    [("1.1", "1.10"), (5, "5.00"), ("1E+2", "100.00"), ("-0", "0.00"), ("1.100", "1.10")],
+)
+def test_an_amount_is_answered_as_it_is_stored(
+    client: httpx2.Client, given: object, stored: str
+) -> None:
+    order = new_order(client, items=[{**ITEM, "quantity": 1, "unit_price": given}])
+    assert order["items"][0]["unit_price"] == stored
+    assert order["total_amount"] == stored
+    assert client.get(f"/v1/orders/{order['id']}").json() == order
+
+
+@pytest.mark.parametrize("written", ["{%s}", "urn:uuid:%s", "%s%%0A", " %s"])
+def test_an_id_is_written_in_one_way(client: httpx2.Client, written: str) -> None:
+    order = new_order(client)
+    assert client.get(f"/v1/orders/{written % order['id']}").status_code == 422
+    body = order_body({"id": written % order["customer_id"]})
+    assert pointers(client.post("/v1/orders", json=body)) == {"#/customer_id"}
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])

@@ -1,6 +1,7 @@
 """One API under two addresses: by path, and by media type."""
 
 import httpx2
+import pytest
 
 from app import about
 from tests.kit.shop import customer_body, new_customer
@@ -31,6 +32,19 @@ def test_an_unknown_version_is_not_acceptable(client: httpx2.Client) -> None:
     assert client.get("/customers", headers={"Accept": unknown}).status_code == 406
     either = {"Accept": f"{unknown}, {VENDOR};q=0.5"}
     assert client.get("/customers", headers=either).status_code == 200
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0, */*", "*/*;q=0"])
+def test_what_is_not_acceptable_depends_on_accept(client: httpx2.Client, accept: str) -> None:
+    for path in ("/customers", "/v1/customers"):
+        response = client.get(path, headers={"Accept": accept})
+        assert response.status_code == 406
+        assert response.headers["vary"] == "Accept"
+
+
+def test_a_version_may_stand_in_quotes(client: httpx2.Client) -> None:
+    quoted = VENDOR.replace("version=1", 'version="1"')
+    assert client.get("/customers", headers={"Accept": quoted}).headers["content-type"] == VENDOR
 
 
 def test_links_stay_at_the_address_that_was_asked(client: httpx2.Client) -> None:

@@ -1,5 +1,6 @@
 """The two kinds of page, and the links between them."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
@@ -11,6 +12,13 @@ T = TypeVar("T")
 DEFAULT_LIMIT = 20
 MAXIMUM_LIMIT = 100
 MAXIMUM_OFFSET = 10_000
+
+QUOTED = '"[^"]*"'
+PREFERENCE = re.compile(
+    rf"(?P<name>[^\s=;,\"]+)\s*(?:=\s*(?P<value>{QUOTED}|[^\s;,\"]*))?"
+    rf"(?:[^,\"]|{QUOTED})*"
+)
+"""One preference of RFC 7240, with its parameters."""
 
 Limit = Annotated[int, Field(ge=1, le=MAXIMUM_LIMIT)]
 Offset = Annotated[int, Field(ge=0, le=MAXIMUM_OFFSET)]
@@ -101,5 +109,7 @@ class PageLinks:
 
 def wants_count(prefer: str | None) -> bool:
     """Whether `Prefer` asks for the exact total (RFC 7240)."""
-    wishes = (prefer or "").lower().replace(" ", "").split(",")
-    return "count=exact" in wishes
+    for wish in PREFERENCE.finditer(prefer or ""):
+        if wish["name"].lower() == "count":  # the first one counts
+            return wish["value"].strip('"').lower() == "exact"
+    return False

@@ -27,7 +27,9 @@ class Compression:
                 start = message
                 return
             if start is not None:
-                if self._applies(start, message):
+                if start["status"] == 304:
+                    _keep_variant(start, header(scope, b"if-none-match") or "")
+                elif self._applies(start, message):
                     accepted = accepts_gzip(header(scope, b"accept-encoding") or "")
                     _compress(start, message, accepted=accepted)
                 opening, start = start, None
@@ -67,6 +69,15 @@ def _compress(start: Message, message: Message, *, accepted: bool) -> None:
         headers = [_variant(item) for item in headers if item[0] != b"content-length"]
         headers.append((b"content-encoding", b"gzip"))
         headers.append((b"content-length", str(len(message["body"])).encode()))
+    start["headers"] = headers
+
+
+def _keep_variant(start: Message, known: str) -> None:
+    """Answer 304 as the 200 would have been: for the variant that the client has."""
+    headers: list[Header] = list(start["headers"])
+    add_vary(headers, b"Accept-Encoding")
+    if f'{VARIANT_SUFFIX}"' in known:
+        headers = [_variant(item) for item in headers]
     start["headers"] = headers
 
 

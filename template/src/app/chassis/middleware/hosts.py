@@ -1,9 +1,12 @@
 """Refuses requests for hosts that are not this service's (`ALLOWED_HOSTS`)."""
 
+import re
+
 from app.chassis.asgi import ASGIApp, Receive, Scope, Send, header_values
 from app.chassis.errors import BadRequest
 
 EXEMPT = "/health/"
+HOST = re.compile(rb"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~-]+)(?::[0-9]{0,5})?")
 
 
 class AllowedHosts:
@@ -26,12 +29,9 @@ class AllowedHosts:
     def _check(self, given: list[bytes]) -> None:
         if len(given) != 1:
             raise BadRequest("Send exactly one Host header.")
-        host = _without_port(given[0].decode("latin-1").lower())
+        named = HOST.fullmatch(given[0])
+        if named is None:
+            raise BadRequest("Host must be a name or an address, and a port.")
+        host = named[1].decode().lower()
         if not (self.any or host in self.exact or host.endswith(self.suffixes or ("\0",))):
             raise BadRequest("This host is not served here.")
-
-
-def _without_port(host: str) -> str:
-    if host.startswith("["):
-        return host.partition("]")[0] + "]"
-    return host.partition(":")[0]

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header
+from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send
 from app.chassis.errors import (
     BadRequest,
     ContentTooLarge,
@@ -10,10 +10,12 @@ from app.chassis.errors import (
     RequestTimeout,
     Unavailable,
     UnsupportedMediaType,
+    UriTooLong,
 )
 from app.chassis.http import HttpSettings
 
 EXEMPT = "/health/"
+CHECKED = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
 
 
 class InputLimits:
@@ -30,24 +32,36 @@ class InputLimits:
             return
         if self.in_flight >= self.settings.max_concurrent_requests:
             raise Unavailable("Too many requests are being served at the moment.")
-        self._check_headers(scope)
+        self._check_head(scope)
         self.in_flight += 1
         try:
             await self.app(scope, self._limited(receive), send)
         finally:
             self.in_flight -= 1
 
-    def _check_headers(self, scope: Scope) -> None:
-        size = sum(len(key) + len(value) for key, value in scope["headers"])
-        if size > self.settings.max_header_bytes:
+    def _check_head(self, scope: Scope) -> None:
+        most = self.settings.max_header_bytes
+        if len(scope["raw_path"]) + len(scope["query_string"]) > most:
+            raise UriTooLong
+        size = 0
+        for key, value in scope["headers"]:
+            size += len(key) + len(value)
+            if key in CHECKED:
+                self._check(key, value.strip().lower())
+        if size > most:
             raise HeadersTooLarge
-        declared = header(scope, b"content-length")
-        if declared is not None and not (declared.isascii() and declared.isdigit()):
-            raise BadRequest("Content-Length must be a number.")
-        if declared is not None and int(declared) > self.settings.max_body_bytes:
-            raise self._too_large()
-        coding = header(scope, b"content-encoding")
-        if coding is not None and coding.strip().lower() != "identity":
+
+    def _check(self, key: bytes, value: bytes) -> None:
+        if key == b"content-length":
+            if not value.isdigit():
+                raise BadRequest("Content-Length must be a number.")
+            if int(value) > self.settings.max_body_bytes:
+                raise self._too_large()
+        elif key == b"transfer-encoding" and value != b"chunked":
+            raise BadRequest(
+                "No transfer coding but chunked is read.", headers={"Connection": "close"}
+            )
+        elif key == b"content-encoding" and value != b"identity":
             raise UnsupportedMediaType(
                 "Compressed request bodies are not accepted.",
                 headers={"Accept-Encoding": "identity"},

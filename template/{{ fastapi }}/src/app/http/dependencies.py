@@ -1,16 +1,40 @@
 """What handlers ask for, and how they hand an answer back."""
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Body, Depends, Header, Request, Response
+from fastapi.routing import APIRoute
 
-from app.chassis.http import Rendered, ServerSettings, page_links
+from app.chassis.http import Rendered, ServerSettings, page_links, parse_json
 from app.chassis.listing.pages import PageLinks
 from app.chassis.middleware.media_types import MERGE_PATCH
 from app.chassis.service import Service
 
 T = TypeVar("T")
+
+
+class JsonRequest(Request):
+    """A request whose body is read as JSON, and nothing but JSON."""
+
+    async def json(self) -> Any:
+        """Parse the body."""
+        return parse_json(await self.body())
+
+
+class JsonRoute(APIRoute):
+    """A route that reads its body as `JsonRequest` does."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Hand the route its own kind of request, where it has a body to read."""
+        handle = super().get_route_handler()
+        if self.body_field is None:
+            return handle
+
+        async def handle_json(request: Request) -> Response:
+            return await handle(JsonRequest(request.scope, request.receive))
+
+        return handle_json
 
 
 def service_of(request: Request) -> Service:

@@ -1,6 +1,5 @@
 """What handlers ask for, and how they hand an answer back."""
 
-import json
 from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -12,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 
 from app.chassis.asgi import Scope
 from app.chassis.errors import BadRequest, invalid_request
-from app.chassis.http import Rendered, ServerSettings, page_links
+from app.chassis.http import Rendered, ServerSettings, page_links, parse_json
 from app.chassis.listing.pages import PageLinks
 from app.chassis.middleware.media_types import MERGE_PATCH
 from app.chassis.service import Service
@@ -39,10 +38,7 @@ class JsonRequest(Request[Any, Any, Any]):
 
     async def json(self) -> Any:
         """Parse the body."""
-        try:
-            value = json.loads(await self.body())
-        except (ValueError, RecursionError):
-            raise BadRequest("The body is not valid JSON.") from None
+        value = parse_json(await self.body())
         scope_of(self)[BODY] = value
         return value
 

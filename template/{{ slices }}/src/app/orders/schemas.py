@@ -14,6 +14,7 @@ from pydantic import (
     StringConstraints,
 )
 
+from app.chassis.identifiers import Id
 from app.chassis.listing.pages import DEFAULT_LIMIT, Limit
 from app.chassis.text import Code
 from app.orders.status import OrderStatus
@@ -22,7 +23,15 @@ MAXIMUM_ITEMS = 100
 MAXIMUM_BATCH = 100
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Amount = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2)]
+CENT = Decimal("0.01")
+
+
+def _in_cents(value: Decimal) -> Decimal:
+    """Write an amount as it is stored: `1E+2` and `-0` come back as `100.00` and `0.00`."""
+    return abs(value).quantize(CENT)
+
+
+Amount = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2), AfterValidator(_in_cents)]
 
 
 def _with_time_zone(value: datetime) -> datetime:
@@ -55,7 +64,7 @@ class PlaceOrder(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    customer_id: UUID
+    customer_id: Id
     currency: Currency
     items: list[ItemBody] = Field(min_length=1, max_length=MAXIMUM_ITEMS)
 
@@ -115,7 +124,7 @@ class OrderQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     status: OrderStatus | None = None
-    customer_id: UUID | None = None
+    customer_id: Id | None = None
     created_after: Timestamp | None = None
     created_before: Timestamp | None = None
     sort: str | None = Field(

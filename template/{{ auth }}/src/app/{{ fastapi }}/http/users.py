@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Response
 
 from app.chassis.auth.endpoint import AccountEndpoint
 from app.chassis.auth.schemas import Registration, RegistrationView
-from app.http.dependencies import as_response, provided
+from app.http.dependencies import JsonRoute, as_response, provided
 
-router = APIRouter(prefix="/v1/users", tags=["users"])
+router = APIRouter(prefix="/v1/users", tags=["users"], route_class=JsonRoute)
 UseAccounts = Annotated[AccountEndpoint, Depends(provided(AccountEndpoint))]
 
 

@@ -1,18 +1,19 @@
 """Routes of the customers slice."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.chassis.conditional import precondition
 from app.chassis.http import render_page, render_resource
+from app.chassis.identifiers import Id
 from app.chassis.listing.pages import OffsetPage, OffsetQuery, wants_count
 from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
 from app.customers.service import Customers
 from app.http.dependencies import (
     IfMatch,
     IfNoneMatch,
+    JsonRoute,
     Links,
     MergePatch,
     Prefer,
@@ -20,7 +21,7 @@ from app.http.dependencies import (
     provided,
 )
 
-router = APIRouter(prefix="/v1/customers", tags=["customers"])
+router = APIRouter(prefix="/v1/customers", tags=["customers"], route_class=JsonRoute)
 UseCustomers = Annotated[Customers, Depends(provided(Customers))]
 
 
@@ -46,7 +47,7 @@ async def list_customers(
 
 @router.get("/{customer_id}", response_model=CustomerView)
 async def get_customer(
-    customer_id: UUID, customers: UseCustomers, if_none_match: IfNoneMatch = None
+    customer_id: Id, customers: UseCustomers, if_none_match: IfNoneMatch = None
 ) -> Response:
     """Look a customer up."""
     customer = await customers.get(customer_id)
@@ -57,7 +58,7 @@ async def get_customer(
 
 @router.put("/{customer_id}", response_model=CustomerView)
 async def replace_customer(
-    customer_id: UUID, body: CustomerBody, customers: UseCustomers, if_match: IfMatch = None
+    customer_id: Id, body: CustomerBody, customers: UseCustomers, if_match: IfMatch = None
 ) -> Response:
     """Replace a customer."""
     customer = await customers.replace(customer_id, body, precondition(if_match))
@@ -66,7 +67,7 @@ async def replace_customer(
 
 @router.patch("/{customer_id}", response_model=CustomerView)
 async def change_customer(
-    customer_id: UUID,
+    customer_id: Id,
     body: MergePatch[CustomerPatch],
     customers: UseCustomers,
     if_match: IfMatch = None,
@@ -78,7 +79,7 @@ async def change_customer(
 
 @router.delete("/{customer_id}", status_code=204)
 async def delete_customer(
-    customer_id: UUID, customers: UseCustomers, if_match: IfMatch = None
+    customer_id: Id, customers: UseCustomers, if_match: IfMatch = None
 ) -> Response:
     """Delete a customer who has no orders."""
     await customers.delete(customer_id, precondition(if_match))

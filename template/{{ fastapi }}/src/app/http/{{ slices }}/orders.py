@@ -1,17 +1,18 @@
 """Routes of the orders slice."""
 
 from typing import Annotated
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Response
 
 from app.chassis.conditional import precondition
 from app.chassis.http import render, render_page, render_resource
+from app.chassis.identifiers import Id
 from app.chassis.listing.fields import parse_fields
 from app.chassis.listing.pages import CursorPage
 from app.http.dependencies import (
     IfMatch,
     IfNoneMatch,
+    JsonRoute,
     Links,
     MergePatch,
     as_response,
@@ -28,8 +29,8 @@ from app.orders.schemas import (
 )
 from app.orders.service import Orders
 
-router = APIRouter(prefix="/v1/orders", tags=["orders"])
-batches = APIRouter(prefix="/v1/order-batches", tags=["orders"])
+router = APIRouter(prefix="/v1/orders", tags=["orders"], route_class=JsonRoute)
+batches = APIRouter(prefix="/v1/order-batches", tags=["orders"], route_class=JsonRoute)
 UseOrders = Annotated[Orders, Depends(provided(Orders))]
 UseBatches = Annotated[OrderBatches, Depends(provided(OrderBatches))]
 
@@ -53,9 +54,7 @@ async def list_orders(
 
 
 @router.get("/{order_id}", response_model=OrderView)
-async def get_order(
-    order_id: UUID, orders: UseOrders, if_none_match: IfNoneMatch = None
-) -> Response:
+async def get_order(order_id: Id, orders: UseOrders, if_none_match: IfNoneMatch = None) -> Response:
     """Look an order up."""
     order = await orders.get(order_id)
     return as_response(render_resource(order.view, order.version, if_none_match=if_none_match))
@@ -63,7 +62,7 @@ async def get_order(
 
 @router.patch("/{order_id}", response_model=OrderView)
 async def change_order(
-    order_id: UUID,
+    order_id: Id,
     body: MergePatch[OrderPatch],
     orders: UseOrders,
     if_match: IfMatch = None,
@@ -74,7 +73,7 @@ async def change_order(
 
 
 @router.delete("/{order_id}", status_code=204)
-async def delete_order(order_id: UUID, orders: UseOrders, if_match: IfMatch = None) -> Response:
+async def delete_order(order_id: Id, orders: UseOrders, if_match: IfMatch = None) -> Response:
     """Delete an order."""
     await orders.delete(order_id, precondition(if_match))
     return Response(status_code=204)
