@@ -18,7 +18,9 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def plan(since: datetime, sunset: datetime) -> Deprecation:
-    return Deprecation("GET", "/v1/things/{thing_id}", since, sunset, "/v2/things", "/docs/moving")
+    return Deprecation(
+        "GET", "/v1/things/{thing_id}", since, sunset, "/v2/parts/{thing_id}", "/docs/moving"
+    )
 
 
 async def ok(_scope: Scope, _receive: Receive, send: Send) -> None:
@@ -38,7 +40,7 @@ async def test_a_deprecated_route_announces_its_end_and_its_successor() -> None:
     assert re.fullmatch(r"@-?\d+", headers["deprecation"])
     assert parsedate_to_datetime(headers["sunset"]) == planned.sunset
     assert headers["sunset"].endswith(" GMT")
-    assert '</v2/things>; rel="successor-version"' in headers["link"]
+    assert '</v2/parts/42>; rel="successor-version"' in headers["link"]
     assert '</docs/moving>; rel="deprecation"' in headers["link"]
 
 
@@ -53,7 +55,7 @@ async def test_after_its_sunset_a_route_is_gone() -> None:
     async with client(plan(NOW - timedelta(days=2), NOW - timedelta(days=1))) as caller:
         with pytest.raises(Gone) as gone:
             await caller.get("/v1/things/42")
-    assert "/v2/things" in str(gone.value)
+    assert "/v2/parts/42" in str(gone.value)
 
 
 async def test_an_entry_in_the_list_is_all_that_it_takes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,4 +77,6 @@ def test_a_sunset_before_the_deprecation_is_a_mistake() -> None:
 def test_the_document_marks_the_route() -> None:
     document: dict[str, Any] = {"paths": {"/v1/things/{thing_id}": {"get": {"responses": {}}}}}
     complete(document, [plan(NOW, NOW + timedelta(days=1))])
-    assert document["paths"]["/v1/things/{thing_id}"]["get"]["deprecated"] is True
+    operation = document["paths"]["/v1/things/{thing_id}"]["get"]
+    assert operation["deprecated"] is True
+    assert "410" in operation["responses"]

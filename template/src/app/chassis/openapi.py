@@ -23,6 +23,7 @@ PROBLEMS: dict[int, str] = {
     406: "None of the accepted media types can be produced.",
     408: "The body did not arrive in time.",
     409: "The request contradicts the present state.",
+    410: "The route was retired; `Link` names its successor.",
     412: "The resource has another version now.",
     413: "The body is too large.",
     415: "The body's media type is not read here.",
@@ -77,6 +78,7 @@ def complete(document: Node, planned: Iterable[Deprecation]) -> None:
         _complete_operation(method, path, operation)
         if (method, path) in deprecated:
             operation["deprecated"] = True
+            add_problem(operation, 410, PROBLEMS[410])
 
 
 def operations(document: Node) -> Iterator[tuple[str, str, Node]]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from urllib.parse import quote
 
 import structlog
 
@@ -20,7 +21,7 @@ from app.chassis.asgi import (
     header,
     with_headers,
 )
-from app.chassis.errors import PROBLEM_MEDIA_TYPE, Gone, NotAcceptable
+from app.chassis.errors import PROBLEM_MEDIA_TYPE, Gone, NotAcceptable, Problem
 
 VERSIONS = (1,)
 CURRENT = VERSIONS[-1]
@@ -62,7 +63,11 @@ class ContentNegotiation:
         version, vendor = _choose(accept)
         scope["path"] = f"/v{version}{path}"
         scope["raw_path"] = scope["path"].encode()
-        await self.app(scope, receive, _negotiated(send, version if vendor else None))
+        try:
+            await self.app(scope, receive, _negotiated(send, version if vendor else None))
+        except Problem as problem:
+            problem.headers["Vary"] = "Accept"
+            raise
 
 
 def parse_accept(text: str) -> list[Accepted]:
@@ -128,7 +133,7 @@ def _vendor(item: Header, version: int) -> Header:
 class Deprecation:
     """The plan to retire one route: from when it is deprecated, and when it stops (RFC 9745, 8594).
 
-    `path` is the route's template (`/v1/orders/{order_id}`), `successor` the path that replaces it.
+    `path` is the route's template (`/v1/orders/{order_id}`), `successor` the one that replaces it.
     """
 
     method: str
@@ -145,11 +150,18 @@ class Deprecation:
     @property
     def pattern(self) -> re.Pattern[str]:
         """Matches the paths of this route."""
-        return re.compile(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(self.path)))
+        return re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(self.path)))
 
-    def headers(self) -> list[Header]:
+    def successor_of(self, path: "re.Match[str]") -> str:
+        """The path that replaces the one that `pattern` matched."""
+        successor = self.successor
+        for name, value in path.groupdict().items():
+            successor = successor.replace(f"{{{name}}}", quote(value, safe=""))
+        return successor
+
+    def headers(self, successor: str) -> list[Header]:
         """What every response of the route carries."""
-        link = f'<{self.successor}>; rel="successor-version"'
+        link = f'<{successor}>; rel="successor-version"'
         if self.documentation:
             link += f', <{self.documentation}>; rel="deprecation"'
         return [
@@ -167,22 +179,24 @@ class Deprecations:
         self._planned = [(item.method, item.pattern, item) for item in planned]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        plan = self._plan(scope) if self._planned else None
-        if plan is None:
+        found = self._plan(scope) if self._planned else None
+        if found is None:
             await self.app(scope, receive, send)
             return
+        plan, successor = found
+        headers = plan.headers(successor)
         log.info("deprecated_route_used", method=plan.method, route=plan.path)
         if datetime.now(UTC) >= plan.sunset:
             raise Gone(
-                f"This route was retired; use {plan.successor}.",
-                headers={key.decode(): value.decode() for key, value in plan.headers()},
-                successor=plan.successor,
+                f"This route was retired; use {successor}.",
+                headers={key.decode(): value.decode() for key, value in headers},
+                successor=successor,
             )
-        await self.app(scope, receive, with_headers(send, plan.headers()))
+        await self.app(scope, receive, with_headers(send, headers))
 
-    def _plan(self, scope: Scope) -> Deprecation | None:
+    def _plan(self, scope: Scope) -> tuple[Deprecation, str] | None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         for planned_method, pattern, plan in self._planned:
-            if planned_method == method and pattern.fullmatch(scope["path"]):
-                return plan
+            if planned_method == method and (path := pattern.fullmatch(scope["path"])):
+                return plan, plan.successor_of(path)
         return None

@@ -13,8 +13,8 @@ from app.chassis.asgi import (
 )
 
 EXPOSED = (
-    b"Deprecation, ETag, Link, Location, RateLimit, RateLimit-Policy, Retry-After, Sunset, "
-    b"X-Request-ID"
+    b"Deprecation, ETag, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
+    b"Retry-After, Sunset, X-Request-ID"
 )
 ALLOWED = (
     b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-ID"
