@@ -49,6 +49,8 @@ def test_headers_over_the_limit_are_refused(client: httpx2.Client) -> None:
         b"GET / HTTP/1.1\nHost: localhost\n\n",
         b"GET / HTTP/1.1\r\nHost: localhost:80@evil.example\r\nConnection: close\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n",
+        b"GET /health/live\r\n\r\n",
         b"not http at all\r\n\r\n",
     ],
 )

@@ -18,6 +18,7 @@ from app.chassis.problems import ProblemRenderer
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
+VERSIONS = ("1.1", "1.0")
 MOST_PIPELINED = 100
 FRAMING = 8
 """How many bytes a byte of a body may take on the wire: chunks may be small."""
@@ -69,8 +70,10 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
-        self._in_body = True
+        if self.parser.get_http_version() not in VERSIONS:
+            raise BadRequest
         super().on_headers_complete()
+        self._in_body = True
         # What follows the body is dropped: it would pass for headers, as many as the client likes.
         self.headers = deque(maxlen=0)  # pyright: ignore[reportAttributeAccessIssue]
         if len(self.pipeline) > MOST_PIPELINED:
