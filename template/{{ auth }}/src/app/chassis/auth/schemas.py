@@ -7,7 +7,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, Sec
 from app.chassis.auth.passwords import LONGEST_PASSWORD
 
 
-
 def _unicode(password: SecretStr) -> SecretStr:
     """JSON can write half a character, which nothing can store or hash."""
     try:
