@@ -13,7 +13,7 @@ import pytest
 
 from tests.kit.identity import PASSWORD, StartService, anonymous_client, register
 
-RATIO = 1.35
+RATIO = 1.5
 LENIENT = {
     "AUTH_ATTEMPTS_PER_ACCOUNT": "1000",
     "AUTH_ATTEMPTS_PER_ADDRESS": "1000",
@@ -43,9 +43,10 @@ def what_it_says(response: httpx2.Response, email: str) -> object:
 
 
 def measured(client: httpx2.Client, ask: Ask, known: str, samples: int) -> float:
-    """How much slower the slower kind is, by its median; fails where the answers differ.
+    """How much slower the slower kind is; fails where the answers differ.
 
-    `samples` are taken of each kind.
+    `samples` are taken of each kind. Their quickest quarter and their half are compared: what is
+    slower than that is the noise of the machine.
     """
     order = [True, False] * samples
     random.shuffle(order)
@@ -58,8 +59,8 @@ def measured(client: httpx2.Client, ask: Ask, known: str, samples: int) -> float
         times[is_known].append(time.perf_counter() - started)
         answers.add(str(what_it_says(response, email)))
     assert len(answers) == 1, answers
-    fast, slow = sorted(statistics.median(values) for values in times.values())
-    return slow / fast
+    quarters = zip(*(statistics.quantiles(times[kind])[:2] for kind in times), strict=True)
+    return max(max(pair) / min(pair) for pair in quarters)
 
 
 @pytest.fixture(scope="module")
