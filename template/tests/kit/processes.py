@@ -50,13 +50,15 @@ class ServiceProcess:
 
 
 @contextmanager
-def run_process(command: str, environment: Mapping[str, str]) -> Generator[ServiceProcess]:
+def run_process(
+    command: str, environment: Mapping[str, str], module: str = "app"
+) -> Generator[ServiceProcess]:
     """Run a subcommand in the background; it is stopped at the end if it still runs."""
     with tempfile.TemporaryDirectory(prefix="service-") as directory:
         output = Path(directory) / "output"
         with output.open("wb") as stream:
             process = subprocess.Popen(
-                [sys.executable, "-m", "app", command],
+                [sys.executable, "-m", module, command],
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env={**os.environ, **FOR_TESTS, **environment},

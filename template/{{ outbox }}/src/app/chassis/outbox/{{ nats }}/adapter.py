@@ -27,8 +27,7 @@ from app.chassis.outbox.process import Outage
 from app.chassis.outbox.pull import PullSubscription
 
 RECONNECT_SECONDS = 0.25
-PING_SECONDS = 5
-ACK_WAIT_SECONDS = 60
+PING_SECONDS = 2
 ANSWER_SECONDS = 5
 DUPLICATE_WINDOW_SECONDS = 120
 MESSAGE_ID = "Nats-Msg-Id"
@@ -107,7 +106,7 @@ class NatsBroker:
         config = api.ConsumerConfig(
             durable_name=consumer,
             ack_policy=api.AckPolicy.EXPLICIT,
-            ack_wait=ACK_WAIT_SECONDS,
+            ack_wait=self.settings.ack_wait.total_seconds(),
             filter_subjects=[f"{topic}.{type_}" for type_ in sorted(types)],
         )
         try:

@@ -16,6 +16,7 @@ class BrokerSettings(Settings):
 
     `topic` is the stream's name and the first word of its subjects; `retention` is how long a
     stream that the service makes itself keeps messages, so for how long they can be redelivered.
+    `ack_wait` is when the broker takes a message for lost that no worker has settled.
     """
 
     model_config = SettingsConfigDict(env_prefix="BROKER_")
@@ -24,6 +25,7 @@ class BrokerSettings(Settings):
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     retention: Duration = timedelta(days=7)
     connect_timeout: Duration = timedelta(seconds=2)
+    ack_wait: Duration = timedelta(minutes=1)
 
     @field_validator("url")
     @classmethod
