@@ -1,6 +1,7 @@
 """Every line on standard output is one JSON object, and a request can be followed through them."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import httpx2
@@ -24,6 +25,26 @@ def test_a_request_is_one_line_with_its_ids(start_service: StartService) -> None
     assert line["level"] == "info"
     assert line["service"]
     assert line["timestamp"].endswith("Z")
+
+
+def test_requests_at_the_same_time_do_not_mix_their_ids(start_service: StartService) -> None:
+    def ask(number: int) -> str:
+        headers = {"X-Request-ID": f"r-{number}"}
+        return client.get(f"/v1/nothing/{number}", headers=headers).headers["x-request-id"]
+
+    with start_service() as server:
+        with (
+            httpx2.Client(base_url=server.url) as client,
+            ThreadPoolExecutor(20) as together,
+        ):
+            assert list(together.map(ask, range(100))) == [f"r-{i}" for i in range(100)]
+        server.terminate()
+        lines = server.events("request")
+        assert [line for line in server.lines() if line["level"] == "error"] == []
+    assert {(line["path"], line["request_id"]) for line in lines} == {
+        (f"/v1/nothing/{i}", f"r-{i}") for i in range(100)
+    }
+    assert len({line["trace_id"] for line in lines}) == len(lines) == 100
 
 
 def test_probes_are_not_logged(start_service: StartService) -> None:

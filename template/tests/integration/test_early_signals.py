@@ -3,21 +3,14 @@
 import signal
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from tests.kit.processes import ServiceProcess, run_process
+from tests.kit.processes import run_process
+from tests.kit.signals import minds
 from tests.kit.waiting import eventually
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-
-
-def minds(process: ServiceProcess, signum: signal.Signals) -> bool:
-    """Whether the process has said what it does when it gets the signal."""
-    status = Path(f"/proc/{process.process.pid}/status").read_text()
-    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
-    return bool(int(caught, 16) >> (signum - 1) & 1)
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])

@@ -1,14 +1,8 @@
-"""Redis for tests: the one behind `REDIS_URL`, else an embedded one; and ways to harm it."""
-
-# The client is annotated in part.
-# pyright: reportUnknownMemberType=false
+"""Redis for tests: the one behind `REDIS_URL`, else an embedded one."""
 
 import os
-import signal
 from collections.abc import Generator
 from contextlib import contextmanager
-
-from redis import Redis
 
 from app.dev.valkey import temporary_valkey
 
@@ -21,15 +15,3 @@ def redis_server() -> Generator[str]:
     else:
         with temporary_valkey() as url:
             yield url
-
-
-@contextmanager
-def hung(url: str) -> Generator[None]:
-    """Let a server of the test's own accept connections and answer nothing."""
-    with Redis.from_url(url) as client:
-        process = int(client.info("server")["process_id"])
-    os.kill(process, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(process, signal.SIGCONT)

@@ -45,6 +45,7 @@ class Rig:
     """A server of the service whose database can be harmed, a client and an orchestrator."""
 
     proxy: FaultProxy
+    server: ServiceProcess
     client: httpx2.Client
     probes: httpx2.Client
 
@@ -68,7 +69,7 @@ def server_rig(start_service: StartService, database_url: str) -> Generator[Rig]
         httpx2.Client(base_url=server.url, timeout=30) as client,
         httpx2.Client(base_url=server.url, timeout=30) as probes,
     ):
-        yield Rig(proxy, client, probes)
+        yield Rig(proxy, server, client, probes)
 
 
 @pytest.fixture
@@ -121,6 +122,23 @@ def test_a_connection_that_is_lost_in_the_middle_of_a_request_costs_that_request
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) >= 1
     assert rig.status() == 200
+
+
+def test_each_request_that_is_refused_is_one_error_in_the_log(rig: Rig) -> None:
+    ids = [f"refused-{i}" for i in range(20)]
+    rig.proxy.cut()
+
+    def ask(request_id: str) -> int:
+        return rig.client.get(LIST, headers={"X-Request-ID": request_id}).status_code
+
+    with ThreadPoolExecutor(10) as together:
+        assert set(together.map(ask, ids)) == {503}
+
+    def errors() -> list[str]:
+        lines = (line for line in rig.server.lines() if line["level"] == "error")
+        return sorted(line["request_id"] for line in lines if line.get("request_id") in ids)
+
+    eventually(lambda: errors() == sorted(ids))
 
 
 def test_an_exhausted_pool_is_a_503_for_those_who_wait_in_vain(

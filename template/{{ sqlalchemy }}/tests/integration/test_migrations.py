@@ -82,7 +82,7 @@ def test_a_held_lock_stops_a_migration_soon_and_it_can_be_run_again(
         blocker.execute("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE")
         blocked = run_command("migrate", **settings)
     assert blocked.returncode == 1
-    assert "lock timeout" in blocked.stderr
+    assert "lock timeout" in blocked.stdout
     assert run_command("migrate", **settings).returncode == 0
 
 

@@ -1,0 +1,13 @@
+"""What a process does when it gets a signal, as the kernel knows it."""
+
+import signal
+from pathlib import Path
+
+from tests.kit.processes import ServiceProcess
+
+
+def minds(process: ServiceProcess, signum: signal.Signals) -> bool:
+    """Whether the process has said what it does when it gets the signal."""
+    status = Path(f"/proc/{process.process.pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signum - 1) & 1)
