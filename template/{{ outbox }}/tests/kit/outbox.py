@@ -1,14 +1,16 @@
 """What tests of the outbox share: events put into the table, and waiting for what follows."""
 
 import json
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 
-WAIT_SECONDS = 30
+from tests.kit.waiting import eventually
+
+__all__ = ["EVENT_TYPE", "Sql", "eventually", "insert_events", "statuses"]
+
 EVENT_TYPE = "thing.happened"
 
 Sql = psycopg.Connection[tuple[Any, ...]]
@@ -31,11 +33,3 @@ def statuses(sql: Sql) -> list[str]:
     """Return the status of every event, in their order."""
     rows = sql.execute("SELECT status FROM outbox ORDER BY position").fetchall()
     return [status for (status,) in rows]
-
-
-def eventually(condition: Callable[[], Any], seconds: float = WAIT_SECONDS) -> None:
-    """Wait until `condition` holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
