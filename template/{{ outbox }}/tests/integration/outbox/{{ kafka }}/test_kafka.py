@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import threading
 from collections.abc import Generator
 
 import pytest
@@ -12,7 +13,7 @@ from app.chassis.outbox.adapter import connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.client import options
-from app.dev.broker import EmbeddedBroker
+from app.dev.broker import BROKER_ID, EmbeddedBroker
 from tests.kit.brokers import reading
 
 pytestmark = pytest.mark.anyio
@@ -80,6 +81,11 @@ def fail_once(broker: EmbeddedBroker, request: int, error: int) -> None:
     broker.library.rd_kafka_mock_push_request_errors_array(
         broker.cluster, ctypes.c_int16(request), ctypes.c_size_t(1), errors
     )
+
+
+def answer_after(broker: EmbeddedBroker, *, milliseconds: int) -> None:
+    """Let the broker take its time."""
+    broker.library.rd_kafka_mock_broker_set_rtt(broker.cluster, BROKER_ID, milliseconds)
 
 
 async def test_an_event_has_the_key_and_the_headers_of_kafkas_binding(
@@ -153,6 +159,21 @@ async def test_what_a_member_has_not_settled_is_delivered_to_another(
         await one.close()
         assert ids(await taken_over) == [held.message.id]
         await other.close()
+
+
+async def test_a_member_leaves_although_the_broker_hangs(failing: EmbeddedBroker) -> None:
+    async with connected(settings(failing.url, "any"), "test") as broker:
+        await broker.ready()
+        await broker.publish(message(1))
+        subscription = await broker.subscribe("reader", "any", [TYPE])
+        await fetched(subscription, 1)
+        answer_after(failing, milliseconds=600_000)
+        async with asyncio.timeout(15):
+            await subscription.close()
+        readers = [thread for thread in threading.enumerate() if thread.name == "reader"]
+        assert readers
+        assert all(thread.daemon for thread in readers)
+        answer_after(failing, milliseconds=0)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TypeVar
 
@@ -12,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
+from app.chassis.outbox.calls import CallThread
 from app.chassis.outbox.client import Options
 from app.chassis.outbox.partition import Partition
 from app.chassis.outbox.wire import received
@@ -43,7 +43,7 @@ class GroupSubscription:
         self._types = frozenset(types)
         self._partitions: dict[int, Partition] = {}
         self._returned: deque[_KafkaDelivery] = deque()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="reader")
+        self._thread = CallThread("reader")
         logger = logging.getLogger(__name__)
         self._consumer = Consumer({**options, **OPTIONS, "group.id": group}, logger=logger)
         self._consumer.subscribe(
@@ -61,11 +61,14 @@ class GroupSubscription:
         return fetched
 
     async def close(self) -> None:
-        """Leave the group; what is not settled is delivered to another member."""
+        """Leave the group; what is not settled is delivered to another member.
+
+        With a broker that does not answer, the client would wait for it to do so.
+        """
         with suppress(TimeoutError, BrokerUnavailable):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._call(self._consumer.close)
-        self._thread.shutdown(wait=False)
+        self._thread.end()
 
     def _poll(self, limit: int, wait: float) -> list[KafkaMessage]:
         first = self._consumer.poll(wait)
@@ -99,10 +102,8 @@ class GroupSubscription:
                 left.is_held = False
 
     async def _call(self, work: Callable[..., T], *arguments: object) -> T:
-        """Run one of the client's calls; they come one after the other."""
-        call = asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
         try:
-            return await call
+            return await self._thread.run(work, *arguments)
         except KafkaException as error:
             raise BrokerUnavailable(str(error)) from error
 
