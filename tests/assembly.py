@@ -4,6 +4,7 @@
 LISTS = frozenset(
     {
         ".env.example",
+        ".github/workflows/ci.yml",
         ".importlinter",
         "README.md",
         "compose.yaml",
