@@ -7,16 +7,12 @@ from pathlib import Path
 import pytest
 import yaml
 from conftest import Rendering
-from slipway.catalogue import Answer, Catalogue
-from slipway.matrix import Factor, Level, Row, covering_rows, every_row
+from slipway.catalogue import Answer, Answers, Catalogue
+from slipway.matrix import Row, covering_rows, every_row
 from slipway.rendering import ANSWERS_FILE, contents, render
 from sources import every_source, predicted
 
 FULL: dict[str, Answer] = {"patterns": ["auth", "rate_limiting", "outbox"]}
-
-
-# Words of a server that another choice may bring as well.
-SHARED: dict[tuple[Factor, Level], list[str]] = {("broker", "redis"): ["redis", "valkey"]}
 
 
 def rows_without(catalogue: Catalogue, pattern: str) -> list[Row]:
@@ -35,13 +31,25 @@ def test_nothing_of_an_unchosen_pattern_is_left(catalogue: Catalogue, rendering:
     traces: list[str] = []
     for pattern in catalogue.patterns:
         for row in rows_without(catalogue, pattern.name):
-            shared = {word for choice in row.levels.items() for word in SHARED.get(choice, [])}
-            own = [word for word in pattern.trace if word not in shared]
-            words = re.compile("|".join(map(re.escape, own)), re.IGNORECASE)
+            others = words_of_options(catalogue, row.answers())
+            own = [re.escape(word) for word in pattern.trace if word not in others]
+            words = re.compile("|".join(own), re.IGNORECASE)
             traces.extend(
                 f"{row.id}: {place}" for place in places_of(words, rendering(row.answers()))
             )
     assert not traces, "\n".join(traces)
+
+
+def words_of_options(catalogue: Catalogue, answers: Answers) -> set[str]:
+    """Return the words that chosen options bring, such as `redis` where it is the broker."""
+    chosen = [answers[q.name] for q in catalogue.questions if q.asked_with and q.name in answers]
+    return {
+        word
+        for pattern in catalogue.patterns
+        for value, words in pattern.trace_of.items()
+        if value in chosen
+        for word in words
+    }
 
 
 def test_a_chosen_pattern_is_recognised_by_its_words(catalogue: Catalogue, rendering: Rendering):
