@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import aiormq
 import pytest
 from aiormq.abc import AbstractChannel, ArgumentsType, DeliveredMessage
+from pamqp.commands import Basic
 
 from app.__main__ import main
 from app.chassis.outbox.adapter import RabbitBroker, connected
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.anyio
 
 TYPE = "thing.happened"
 HEADERS = {"ce-id": "1", "ce-time": "2026-01-02T03:04:05Z", "content-type": "application/json"}
+NO_ID = Basic.Properties(message_id="\0")  # where there is none, the client makes one up
 FROM_THE_START = {"x-stream-offset": "first"}
 MESSAGE = Message("1", TYPE, "a", HEADERS, b"{}")
 
@@ -117,6 +119,16 @@ async def test_a_message_that_ends_each_of_its_readers_is_set_aside_and_not_lost
         await subscription.close()
     dead = await first_of(channel, f"{topic}.recorder.dead")
     assert dead.header.properties.message_id == "1"
+
+
+async def test_a_message_without_an_id_is_recognised_by_its_content(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    for body in (b"{}", b"{}", b"[]"):
+        await channel.basic_publish(body, exchange=topic, routing_key=TYPE, properties=NO_ID)
+    first, same, other = [(await fetched(subscription)).message.id for _ in range(3)]
+    assert first == same != other
 
 
 async def test_a_type_that_is_handled_no_more_is_not_handed_over(

@@ -114,11 +114,11 @@ class RabbitBroker:
         await self._disconnect()
 
     def _properties(self, message: Message) -> Basic.Properties:
-        headers = dict(message.headers)
+        headers = message.headers
         time = headers.get("ce-time")
         return Basic.Properties(
-            content_type=headers.pop("content-type", None),
-            headers=dict(headers),
+            content_type=headers.get("content-type"),
+            headers={name: headers[name] for name in headers if name != "content-type"},
             delivery_mode=PERSISTENT,
             message_id=message.id,
             message_type=message.type,

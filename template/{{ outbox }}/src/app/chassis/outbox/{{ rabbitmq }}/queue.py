@@ -90,20 +90,22 @@ class _RabbitDelivery:
 
 def _message_of(raw: DeliveredMessage) -> Message:
     properties = raw.header.properties
-    # No table takes a NUL, and a message must not fail where failures are kept.
-    headers = {
-        name.lower(): str(value).replace("\0", "")
-        for name, value in (properties.headers or {}).items()
-    }
+    headers = {name.lower(): _text(value) for name, value in (properties.headers or {}).items()}
     if properties.content_type:
-        headers["content-type"] = properties.content_type
+        headers["content-type"] = _text(properties.content_type)
+    id_, type_ = headers.get("ce-id"), headers.get("ce-type")
     return Message(
-        id=headers.get("ce-id") or properties.message_id or _fingerprint(headers, raw.body),
-        type=headers.get("ce-type") or properties.message_type or raw.routing_key or "",
+        id=id_ or _text(properties.message_id or "") or _fingerprint(headers, raw.body),
+        type=type_ or _text(properties.message_type or raw.routing_key or ""),
         key=headers.get("ce-partitionkey", ""),
         headers=headers,
         body=raw.body,
     )
+
+
+def _text(value: object) -> str:
+    """Write a value down without NUL: no table takes that, and a failure has to be kept."""
+    return str(value).replace("\0", "")
 
 
 def _fingerprint(headers: Mapping[str, str], body: bytes) -> str:
