@@ -6,6 +6,7 @@ pool replaces it together with all others of that time.
 """
 
 import asyncio
+import math
 import socket
 import threading
 from datetime import timedelta
@@ -24,9 +25,15 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class PatientConnection(psycopg.AsyncConnection[Any]):
-    """Waits `patience` seconds for each answer."""
+    """Waits `patience` seconds for each answer.
+
+    There is no timer for each wait, which would cost each statement something: the one that
+    there is looks again when the wait that is on by then would be over its time.
+    """
 
     patience: float
+    _deadline = math.inf
+    _watch: asyncio.TimerHandle | None = None
 
     @classmethod
     async def opened(
@@ -40,11 +47,20 @@ class PatientConnection(psycopg.AsyncConnection[Any]):
     async def wait(self, *arguments: Any, **options: Any) -> Any:
         """Wait as psycopg does, but not for ever."""
         loop = asyncio.get_running_loop()
-        overdue = loop.call_later(self.patience, _end, self.pgconn)
+        self._deadline = loop.time() + self.patience
+        if self._watch is None:
+            self._watch = loop.call_later(self.patience, self._look, loop)
         try:
             return await super().wait(*arguments, **options)
         finally:
-            overdue.cancel()
+            self._deadline = math.inf
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._watch = None
+        if self._deadline <= loop.time():
+            _end(self.pgconn)
+        elif self._deadline < math.inf:
+            self._watch = loop.call_at(self._deadline, self._look, loop)
 
 
 class PatientSyncConnection(psycopg.Connection[Any]):
