@@ -10,7 +10,6 @@ from enum import Enum, auto
 from typing import Any
 from urllib.parse import urlsplit
 
-POSTGRES_PORT = 5432
 HOST = "127.0.0.1"
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -42,14 +41,12 @@ class _Link:
 
 
 class FaultProxy:
-    """Passes everything on until it is told to fail; `url` is the server's, through the proxy.
-
-    A server whose URL names no port is PostgreSQL.
-    """
+    """Passes everything on until it is told to fail; `url` is the server's, through the proxy."""
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)
-        self._server = (parts.hostname or HOST, parts.port or POSTGRES_PORT)
+        assert parts.port, "the address of a server in tests names its port"
+        self._server = (parts.hostname or HOST, parts.port)
         self._loop = asyncio.new_event_loop()
         self._fault = Fault.NONE
         self._delay = 0.0
