@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 HOST = "127.0.0.1"
+POSTGRES_PORT = 5432
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
@@ -41,12 +42,14 @@ class _Link:
 
 
 class FaultProxy:
-    """Passes everything on until it is told to fail; `url` is the server's, through the proxy."""
+    """Passes everything on until it is told to fail; `url` is the server's, through the proxy.
+
+    A server whose URL names no port is PostgreSQL.
+    """
 
     def __init__(self, server_url: str) -> None:
         parts = urlsplit(server_url)
-        assert parts.port, "the address of a server in tests names its port"
-        self._server = (parts.hostname or HOST, parts.port)
+        self._server = (parts.hostname or HOST, parts.port or POSTGRES_PORT)
         self._loop = asyncio.new_event_loop()
         self._fault = Fault.NONE
         self._delay = 0.0

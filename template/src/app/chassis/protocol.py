@@ -70,6 +70,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._head_arrived()
+        assert self.parser is not None
         if self.parser.get_http_version() not in VERSIONS:
             raise BadRequest
         super().on_headers_complete()

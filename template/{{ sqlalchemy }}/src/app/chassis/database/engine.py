@@ -61,10 +61,6 @@ class DatabaseSettings(Settings):
         """The address that migrations use: they may have a role of their own, which owns tables."""
         return _with_driver(self.migration_url or self.url)
 
-
-def _with_driver(url: SecretStr) -> URL:
-    return make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
-
     @property
     def patience(self) -> timedelta:
         """How long to wait for an answer: the server has to give up first, and to say so."""
@@ -74,6 +70,10 @@ def _with_driver(url: SecretStr) -> URL:
     def migration_patience(self) -> timedelta:
         """The same for a migration."""
         return self.migration_statement_timeout + self.connect_timeout
+
+
+def _with_driver(url: SecretStr) -> URL:
+    return make_url(url.get_secret_value()).set(drivername="postgresql+psycopg")
 
 
 @dataclass
