@@ -18,12 +18,7 @@ SOURCE = "ce-source"
 
 def headers_for_kafka(headers: Mapping[str, str]) -> list[tuple[str, str | bytes | None]]:
     """Write the headers of an event as others on Kafka expect them."""
-    return [
-        (KAFKA_PREFIX + name[len(PREFIX) :], (value if name == SOURCE else unquote(value)).encode())
-        if name.startswith(PREFIX)
-        else (name, value.encode())
-        for name, value in headers.items()
-    ]
+    return [_as_outside(name, value) for name, value in headers.items()]
 
 
 def received(raw: confluent_kafka.Message) -> Message:
@@ -37,15 +32,22 @@ def received(raw: confluent_kafka.Message) -> Message:
         id=texts.get("ce_id") or f"{raw.topic()}:{raw.partition()}:{raw.offset()}",
         type=texts.get("ce_type", ""),
         key=_text(raw.key()),
-        headers={
-            PREFIX + name[len(KAFKA_PREFIX) :] if is_attribute else name: (
-                escaped(text) if is_attribute else text
-            )
-            for name, text in texts.items()
-            for is_attribute in (name.startswith(KAFKA_PREFIX),)
-        },
+        headers=dict(_as_inside(name, text) for name, text in texts.items()),
         body=raw.value() or b"",
     )
+
+
+def _as_outside(name: str, value: str) -> tuple[str, str | bytes | None]:
+    if not name.startswith(PREFIX):
+        return name, value.encode()
+    text = value if name == SOURCE else unquote(value)
+    return KAFKA_PREFIX + name.removeprefix(PREFIX), text.encode()
+
+
+def _as_inside(name: str, text: str) -> tuple[str, str]:
+    if name.startswith(KAFKA_PREFIX):
+        return PREFIX + name.removeprefix(KAFKA_PREFIX), escaped(text)
+    return name, text
 
 
 def _text(value: str | bytes | None) -> str:
