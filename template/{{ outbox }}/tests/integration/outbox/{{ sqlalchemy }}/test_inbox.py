@@ -53,7 +53,7 @@ class Recorder:
         self.attempts += 1
         thing = Thing.model_validate(event.data)
         await self.database.session.execute(
-            text("INSERT INTO effects VALUES (:number)"), {"number": thing.number}
+            text("INSERT INTO numbers VALUES (:number)"), {"number": thing.number}
         )
         await asyncio.sleep(self.seconds)
         if self.failures:
@@ -83,8 +83,8 @@ def service(
     quick = {"INBOX_POLL_INTERVAL": "0.05", "INBOX_BACKOFF": "0.05", "INBOX_MAX_ATTEMPTS": "3"}
     for name, value in {**outbox_environment, **quick}.items():
         monkeypatch.setenv(name, value)
-    sql.execute("CREATE TABLE IF NOT EXISTS effects (number int)")
-    sql.execute("TRUNCATE effects")
+    sql.execute("CREATE TABLE IF NOT EXISTS numbers (number int)")
+    sql.execute("TRUNCATE numbers")
     return assemble([add_logging, add_database, add_event_log, add_outbox])
 
 
@@ -131,7 +131,7 @@ def send(broker_url: str, topic: str) -> Callable[..., Any]:
 
 
 def effects(sql: Sql) -> list[int]:
-    return [number for (number,) in sql.execute("SELECT number FROM effects ORDER BY number")]
+    return [number for (number,) in sql.execute("SELECT number FROM numbers ORDER BY number")]
 
 
 def set_reachable(server: str, database: str, *, reachable: bool) -> None:
