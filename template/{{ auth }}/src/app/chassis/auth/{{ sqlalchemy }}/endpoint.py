@@ -137,6 +137,6 @@ def narrowed(granted: str, wanted: str | None) -> str:
     if wanted is None:
         return granted
     scopes = set(wanted.split(" "))
-    if not scopes <= set(granted.split(" ")):
+    if not scopes <= set(granted.split()):
         raise InvalidTokenRequest("A scope cannot be granted.", error="invalid_scope")
     return " ".join(sorted(scopes))
