@@ -114,6 +114,16 @@ class OrderView(BaseModel):
     updated_at: datetime
 
 
+def _require_nothing(schema: dict[str, Any]) -> None:
+    del schema["required"]
+
+
+class OrderExcerpt(OrderView):
+    """An order in a list: all of it, or the `fields` that were asked for."""
+
+    model_config = ConfigDict(json_schema_extra=_require_nothing)
+
+
 SORT = r"^[+-]?(created_at(,[+-]?total_amount)?|total_amount(,[+-]?created_at)?)$"
 FIELDS = "^({0})(,({0}))*$".format("|".join(OrderView.model_fields))
 

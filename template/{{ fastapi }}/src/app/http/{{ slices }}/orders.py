@@ -21,6 +21,7 @@ from app.http.dependencies import (
 from app.orders.batch import OrderBatches
 from app.orders.schemas import (
     BatchResults,
+    OrderExcerpt,
     OrderPatch,
     OrderQuery,
     OrderView,
@@ -44,7 +45,7 @@ async def place_order(body: PlaceOrder, orders: UseOrders) -> Response:
     )
 
 
-@router.get("", response_model=CursorPage[OrderView])
+@router.get("", response_model=CursorPage[OrderExcerpt])
 async def list_orders(
     query: Annotated[OrderQuery, Query()], links: Links, orders: UseOrders
 ) -> Response:

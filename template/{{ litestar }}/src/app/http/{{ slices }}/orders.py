@@ -24,6 +24,7 @@ from app.http.dependencies import (
 from app.orders.batch import OrderBatches
 from app.orders.schemas import (
     BatchResults,
+    OrderExcerpt,
     OrderPatch,
     OrderQuery,
     OrderView,
@@ -47,7 +48,7 @@ async def place_order(
 @get(opt={QUERY: OrderQuery})
 async def list_orders(
     request: JsonRequest, orders: NamedDependency[Orders]
-) -> Response[CursorPage[OrderView]]:
+) -> Response[CursorPage[OrderExcerpt]]:
     """List orders."""
     query = read_query(request, OrderQuery)
     fields = parse_fields(query.fields, OrderView)
