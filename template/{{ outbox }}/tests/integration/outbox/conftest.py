@@ -8,6 +8,8 @@ import psycopg
 import pytest
 
 from tests.kit.brokers import delete_topic
+from tests.kit.faults import proxied
+from tests.kit.outages import IMPATIENT, Effects, Rig, effects_of, recording
 from tests.kit.outbox import Sql
 from tests.kit.processes import ServiceProcess, run_process
 from tests.kit.servers import migrated_database
@@ -65,3 +67,38 @@ def start_relay(outbox_environment: dict[str, str]) -> StartRelay:
         return run_process("relay", {**outbox_environment, **settings})
 
     return start
+
+
+@pytest.fixture
+def start_recorder(outbox_environment: dict[str, str]) -> StartRelay:
+    """Start a worker that writes down the events it handles."""
+
+    def start(**settings: str) -> AbstractContextManager[ServiceProcess]:
+        return recording({**outbox_environment, **settings})
+
+    return start
+
+
+@pytest.fixture
+def effects(sql: Sql) -> Generator[Effects]:
+    """What the worker has written down."""
+    with effects_of(sql) as effects:
+        yield effects
+
+
+@pytest.fixture
+def rig(
+    effects: Effects,  # noqa: ARG001 - the table has to be there
+    outbox_environment: dict[str, str],
+    start_relay: StartRelay,
+    start_recorder: StartRelay,
+) -> Generator[Rig]:
+    """A relay and a worker, each behind proxies."""
+    with (
+        proxied(outbox_environment["BROKER_URL"]) as broker,
+        proxied(outbox_environment["DATABASE_URL"]) as database,
+    ):
+        urls = {"BROKER_URL": broker.url, "DATABASE_URL": database.url}
+        with start_recorder(**urls) as recorder, start_relay(**IMPATIENT, **urls) as relay:
+            yield Rig(broker, database, relay, recorder)
+            assert relay.terminate() == recorder.terminate() == 0

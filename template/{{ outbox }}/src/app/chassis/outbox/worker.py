@@ -73,6 +73,7 @@ class Worker:
                     consumer.name, consumer.topic, consumer.handlers.keys()
                 )
                 self._subscribing.over()
+                log.info("subscribed", consumer=consumer.name)
                 await self._read(consumer, subscription, stop)
             except BrokerUnavailable as error:
                 self._subscribing.begun(error)

@@ -15,7 +15,6 @@ from redis import Redis
 from app.chassis.outbox.adapter import RedisBroker, connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
-from app.chassis.outbox.group import LEASE_MILLISECONDS
 from tests.kit.brokers import restartable
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +51,7 @@ def end_leases(redis: Redis, topic: str) -> None:
     pending: Any = redis.xpending_range(topic, "recorder", "-", "+", 10)
     for entry in pending:
         owner, ids = entry["consumer"], [entry["message_id"]]
-        redis.xclaim(topic, "recorder", owner, 0, ids, idle=LEASE_MILLISECONDS, justid=True)
+        redis.xclaim(topic, "recorder", owner, 0, ids, idle=600_000, justid=True)
 
 
 async def test_an_entry_has_a_field_for_each_attribute_and_one_for_the_body(

@@ -108,7 +108,8 @@ class RedisBroker:
         await self._client.aclose()
 
     def _group(self, consumer: str, topic: str) -> Group:
-        return Group(self._client, self._pipeline, topic, consumer, self._process)
+        lease = round(self.settings.ack_wait.total_seconds() * 1000)
+        return Group(self._client, self._pipeline, topic, consumer, self._process, lease)
 
     def _trim(self) -> tuple[str | int, ...]:
         """Have the stream forget what is too old: now and then, and only whole nodes of it."""

@@ -15,7 +15,7 @@ class BrokerSettings(Settings):
     """The broker's address, and the stream that the service's events go to.
 
     `topic` is the stream's key; `retention` is how long the stream keeps messages, so for how long
-    they can be redelivered.
+    they can be redelivered; `ack_wait` is when a message that no worker has settled is another's.
     """
 
     model_config = SettingsConfigDict(env_prefix="BROKER_")
@@ -24,6 +24,7 @@ class BrokerSettings(Settings):
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     retention: Duration = timedelta(days=7)
     connect_timeout: Duration = timedelta(seconds=2)
+    ack_wait: Duration = timedelta(minutes=1)
 
     @field_validator("url")
     @classmethod

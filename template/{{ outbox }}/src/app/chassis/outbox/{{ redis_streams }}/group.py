@@ -17,8 +17,6 @@ from app.chassis.outbox.entries import message_of
 from app.chassis.outbox.pipeline import Pipeline
 
 WAIT_MILLISECONDS = 1000
-# An entry that is not settled for so long belongs to whoever takes it.
-LEASE_MILLISECONDS = 60_000
 LEFT_SECONDS = 1.0
 # A member that has not read for so long is no more.
 DEAD_MILLISECONDS = 600_000
@@ -47,13 +45,17 @@ _FAILURES = (RedisError, OSError, TimeoutError)
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """A consumer group of a stream, as one of its members uses it."""
+    """A consumer group of a stream, as one of its members uses it.
+
+    An entry that is not settled for `lease` milliseconds belongs to whoever takes it.
+    """
 
     redis: Redis
     pipeline: Pipeline
     topic: str
     name: str
     member: str
+    lease: int
 
     async def make(self) -> None:
         """Make the group, and the stream if need be; a group that is there stays as it is."""
@@ -73,7 +75,7 @@ class Group:
     async def left(self, start: bytes, limit: int) -> tuple[bytes, list[Entry]]:
         """Take over entries whose lease has ended; returns where to go on looking, too."""
         reply: Any = await self.redis.xautoclaim(
-            self.topic, self.name, self.member, LEASE_MILLISECONDS, start, count=limit
+            self.topic, self.name, self.member, self.lease, start, count=limit
         )
         return reply[0], reply[1]
 
@@ -83,7 +85,7 @@ class Group:
 
     async def leave(self, entry_ids: list[bytes], seconds: float) -> None:
         """Let the lease of entries end in `seconds`."""
-        idle = max(0, LEASE_MILLISECONDS - round(seconds * 1000))
+        idle = max(0, self.lease - round(seconds * 1000))
         await self.redis.xclaim(
             self.topic, self.name, self.member, 0, list(entry_ids), idle=idle, justid=True
         )
