@@ -29,7 +29,8 @@ TRIM_SECONDS = 0.1
 # The server's word for "this command cannot be"; all its other words say how the server is.
 WRONG = "ERR"
 
-_FAILURES = (RedisError, OSError, TimeoutError)
+# RuntimeError: uvloop's word for a connection that was closed in the meantime.
+_FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
 
 
 @asynccontextmanager

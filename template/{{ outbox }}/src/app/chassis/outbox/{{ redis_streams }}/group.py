@@ -40,7 +40,8 @@ return gone
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
-_FAILURES = (RedisError, OSError, TimeoutError)
+# RuntimeError: uvloop's word for a connection that was closed in the meantime.
+_FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
