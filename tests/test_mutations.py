@@ -79,7 +79,7 @@ EVERY = [
     Registrations(
         "fastapi",
         "src/app/chassis/web.py",
-        re.compile(r"^    app = (\w+)\(app\b.*\n", re.MULTILINE),
+        re.compile(r"^    app = (?:\w+ = )?(\w+)\(app\b.*\n", re.MULTILINE),
         MIDDLEWARE,
     ),
     Registrations(

@@ -6,7 +6,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Collection, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from itertools import cycle
 
@@ -15,6 +15,7 @@ from aiormq.abc import AbstractChannel
 from aiormq.exceptions import AMQPError, DeliveryError, PublishError
 from pamqp.commands import Basic
 from pamqp.exceptions import PAMQPException
+from yarl import URL
 
 from app.chassis.outbox import topology
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
@@ -23,8 +24,11 @@ from app.chassis.outbox.process import Outage
 from app.chassis.outbox.queue import QueueSubscription
 
 RECONNECT_SECONDS = 0.25
+# The client misses a silent server after three of them and a bit: 18 seconds.
 HEARTBEAT_SECONDS = 5
 ANSWER_SECONDS = 5
+CLOSE_SECONDS = 1
+LOOK_SECONDS = 2
 PERSISTENT = 2
 
 _FAILURES = (AMQPError, PAMQPException, OSError, TimeoutError, RuntimeError)
@@ -132,7 +136,7 @@ class RabbitBroker:
             try:
                 lost = await self._connect()
                 outage.over()
-                await lost
+                await self._end_of(lost)
             except _FAILURES as error:
                 outage.begun(error)
             await self._disconnect()
@@ -141,7 +145,8 @@ class RabbitBroker:
     async def _connect(self) -> "asyncio.Future[None]":
         """Connect to the next node; returns a future that fails when that is lost."""
         timeout = self.settings.connect_timeout.total_seconds()
-        connection = Connection(next(self._servers))
+        address = URL(next(self._servers)).update_query(heartbeat=HEARTBEAT_SECONDS)
+        connection = Connection(address)
         async with asyncio.timeout(timeout):
             await connection.connect(client_properties={"connection_name": self._name})
         self._connection = connection
@@ -151,12 +156,22 @@ class RabbitBroker:
         self._up.set()
         return self._channel.closing
 
+    async def _end_of(self, lost: "asyncio.Future[None]") -> None:
+        """Return when the connection is lost, and raise why; a server that is silent is asked."""
+        while self._connection is not None and not lost.done():
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await topology.look(self._connection, self.settings.topic)
+            await asyncio.wait((lost,), timeout=LOOK_SECONDS)
+        await lost
+
     async def _disconnect(self) -> None:
         self._up.clear()
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            with suppress(*_FAILURES):
-                await connection.close()
+            # A server that says nothing any more does not say good-bye either.
+            leaving = asyncio.ensure_future(connection.close())
+            leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
+            await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from aiormq.exceptions import AMQPError
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
 
 WAIT_SECONDS = 1.0
+CLOSE_SECONDS = 1
 PREFETCH = 100
 
-_FAILURES = (AMQPError, OSError, RuntimeError)
+_FAILURES = (AMQPError, OSError, TimeoutError, RuntimeError)
 
 
 class QueueSubscription:
@@ -62,8 +63,9 @@ class QueueSubscription:
 
     async def close(self) -> None:
         """Leave the queue, which gives back all that was not settled."""
-        with suppress(*_FAILURES):
-            await self._channel.close()
+        leaving = asyncio.ensure_future(self._channel.close())
+        leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
+        await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
 
     def _again(self, raw: DeliveredMessage, seconds: float) -> None:
         """Deliver a message again: it is still ours, and the broker need not count it."""

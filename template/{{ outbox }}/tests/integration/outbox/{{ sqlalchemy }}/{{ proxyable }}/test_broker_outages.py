@@ -38,8 +38,8 @@ def test_while_the_broker_is_away_events_wait_and_are_handled_once_afterwards(
         eventually(lambda: rig.relay.lines()[-1]["event"].endswith("_unavailable"))
         assert published(sql) <= {message.id for message in stored(broker_url, topic)}
         rig.broker.restore()
-        eventually(lambda: effects() == sorted(ids))
-        eventually(lambda: set(statuses(sql)) == {"published"})
+        eventually(lambda: effects() == sorted(ids), REDELIVERED_WITHIN_SECONDS)
+        eventually(lambda: set(statuses(sql)) == {"published"}, REDELIVERED_WITHIN_SECONDS)
     assert sql.execute("SELECT DISTINCT attempts FROM outbox").fetchall() == [(1,)]
 
 
