@@ -14,7 +14,7 @@ pytestmark = pytest.mark.toggle
 CATALOGUE = load_catalogue()
 FRAMEWORKS = CATALOGUE.question("framework").values
 ALL = [pattern.name for pattern in CATALOGUE.patterns]
-# What a team's edits and a switch can break together; all tests run where these answers are executed.
+# What edits and a switch can break together; where these answers are executed, all tests run.
 TOUCHED = (
     "tests/contract/test_health.py",
     "tests/contract/test_orders.py",
