@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_signal_during_the_imports_ends_the_process(
     environment: dict[str, str], command: str, status: int, signum: signal.Signals
 ) -> None:
-    with run_process(command, environment) as process:
+    with run_process(command, environment, forked=False) as process:
         eventually(lambda: minds(process, signal.SIGTERM) and minds(process, signal.SIGINT))
         process.process.send_signal(signum)
         assert process.process.wait(10) == (status and status + signum)
@@ -29,7 +29,7 @@ def test_a_signal_during_the_imports_ends_the_process(
 def test_a_signal_at_any_other_moment_of_the_start_ends_it_too(
     environment: dict[str, str], seconds: float
 ) -> None:
-    with run_process("serve", {**environment, "PORT": "0"}) as process:
+    with run_process("serve", {**environment, "PORT": "0"}, forked=False) as process:
         eventually(lambda: minds(process, signal.SIGTERM))
         time.sleep(seconds)
         assert process.terminate(20) == 0

@@ -16,9 +16,11 @@ from typing import Any
 import httpx2
 
 from app.dev.servers import free_port
+from tests.kit.forks import Fork
 
 START_SECONDS = 30
 STOP_SECONDS = 30
+COMMAND_SECONDS = 60
 FOR_TESTS = {"HTTP_DRAIN_DELAY": "0", "PYTHONUNBUFFERED": "1"}
 
 
@@ -26,7 +28,7 @@ FOR_TESTS = {"HTTP_DRAIN_DELAY": "0", "PYTHONUNBUFFERED": "1"}
 class ServiceProcess:
     """A running process of the service, with all that it printed."""
 
-    process: "subprocess.Popen[bytes]"
+    process: "Fork | subprocess.Popen[bytes]"
     output: Path
     url: str = ""
 
@@ -51,31 +53,47 @@ class ServiceProcess:
 
 @contextmanager
 def run_process(
-    command: str, environment: Mapping[str, str], module: str = "app"
+    command: str, environment: Mapping[str, str], module: str = "app", *, forked: bool = True
 ) -> Generator[ServiceProcess]:
-    """Run a subcommand in the background; it is stopped at the end if it still runs."""
+    """Run a subcommand in the background; it is stopped at the end if it still runs.
+
+    With `forked=False` in an interpreter of its own, as an operator does.
+    """
+    variables = {**os.environ, **FOR_TESTS, **environment}
     with tempfile.TemporaryDirectory(prefix="service-") as directory:
         output = Path(directory) / "output"
-        with output.open("wb") as stream:
-            process = subprocess.Popen(
-                [sys.executable, "-m", module, command],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, **FOR_TESTS, **environment},
-            )
-        running = ServiceProcess(process, output)
+        output.touch()
+        running = ServiceProcess(
+            Fork(module, [command], variables, output=output)
+            if forked
+            else _interpreter(module, command, variables, output),
+            output,
+        )
         try:
             yield running
         finally:
-            if process.poll() is None:
+            if running.process.poll() is None:
                 running.terminate()
 
 
+def _interpreter(
+    module: str, command: str, environment: Mapping[str, str], output: Path
+) -> "subprocess.Popen[bytes]":
+    with output.open("wb") as stream:
+        return subprocess.Popen(
+            [sys.executable, "-m", module, command],
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=environment,
+        )
+
+
 @contextmanager
-def run_server(environment: Mapping[str, str]) -> Generator[ServiceProcess]:
+def run_server(environment: Mapping[str, str], *, forked: bool = True) -> Generator[ServiceProcess]:
     """Run `serve` on a free port and wait until it is live."""
     port = free_port()
-    with run_process("serve", {"HOST": "127.0.0.1", "PORT": str(port), **environment}) as running:
+    settings = {"HOST": "127.0.0.1", "PORT": str(port), **environment}
+    with run_process("serve", settings, forked=forked) as running:
         running.url = f"http://127.0.0.1:{port}"
         wait_until_live(running)
         yield running
@@ -97,11 +115,17 @@ def wait_until_live(running: ServiceProcess) -> None:
 
 def run_command(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     """Run a subcommand to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        env={**os.environ, **environment},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with tempfile.TemporaryDirectory(prefix="command-") as directory:
+        output, errors = Path(directory) / "output", Path(directory) / "errors"
+        output.touch()
+        errors.touch()
+        command = Fork(
+            "app", arguments, {**os.environ, **environment}, output=output, errors=errors
+        )
+        try:
+            status = command.wait(COMMAND_SECONDS)
+        finally:
+            command.kill()
+        return subprocess.CompletedProcess(
+            arguments, status, output.read_text(), errors.read_text()
+        )

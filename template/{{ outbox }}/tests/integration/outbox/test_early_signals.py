@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_signal_during_the_start_ends_the_process(
     outbox_environment: dict[str, str], command: str, seconds: float
 ) -> None:
-    with run_process(command, outbox_environment) as process:
+    with run_process(command, outbox_environment, forked=False) as process:
         eventually(lambda: minds(process, signal.SIGTERM))
         time.sleep(seconds)
         assert process.terminate(20) == 0
