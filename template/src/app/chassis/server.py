@@ -3,8 +3,9 @@
 import asyncio
 import signal
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from types import FrameType
 
 import structlog
@@ -33,8 +34,12 @@ async def draining(service: Service) -> AsyncGenerator[None]:
         if service.checks.draining or not callable(stop):
             return
         service.checks.draining = True
+        # Not here: the signal may have interrupted a line of the log in the middle.
+        loop.call_soon_threadsafe(drain, partial(stop, signum, frame))
+
+    def drain(finish: Callable[[], object]) -> None:
         log.info("draining", seconds=delay)
-        loop.call_soon_threadsafe(loop.call_later, delay, stop, signum, frame)
+        loop.call_later(delay, finish)
 
     if callable(stop) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)
