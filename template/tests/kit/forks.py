@@ -95,6 +95,6 @@ def _run(
     sys.argv = [module, *arguments]
     try:
         runpy.run_module(module, run_name="__main__", alter_sys=True)
-    except Exception:  # noqa: BLE001 - as the interpreter does
-        sys.excepthook(*sys.exc_info())
+    except Exception as error:  # noqa: BLE001 - as the interpreter does
+        sys.excepthook(type(error), error, error.__traceback__)
         raise SystemExit(1) from None

@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import nats
 import structlog
@@ -132,25 +132,25 @@ class NatsBroker:
     async def _keep_connected(self) -> None:
         outage = Outage("broker")
         while True:
-            lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            closed = asyncio.Event()
             try:
-                await self._connect(lost)
+                client = await self._connect(closed)
                 outage.over()
-                await lost
+                await _until_closed(client, closed)
+                raise errors.ConnectionClosedError
             except _FAILURES as error:
                 outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _connect(self, lost: asyncio.Future[None]) -> None:
+    async def _connect(self, closed: asyncio.Event) -> Client:
         async def on_closed() -> None:
-            if not lost.done():
-                lost.set_exception(errors.ConnectionClosedError())
+            closed.set()
 
         async def on_error(error: Exception) -> None:
             log.debug("broker_error", error=type(error).__name__)
 
-        self._client = await nats.connect(
+        self._client = client = await nats.connect(
             self._servers,
             name=self._name,
             allow_reconnect=False,
@@ -161,10 +161,11 @@ class NatsBroker:
             closed_cb=on_closed,
             error_cb=on_error,
         )
-        stream = self._client.jetstream(timeout=ANSWER_SECONDS)
+        stream = client.jetstream(timeout=ANSWER_SECONDS)
         await self._ensure_stream(stream)
         self._stream = stream
         self._up.set()
+        return client
 
     async def _disconnect(self) -> None:
         self._up.clear()
@@ -185,3 +186,14 @@ class NatsBroker:
                 duplicate_window=min(DUPLICATE_WINDOW_SECONDS, retention),
             )
             log.info("stream_created", topic=topic)
+
+
+async def _until_closed(client: Client, closed: asyncio.Event) -> None:
+    """Wait for the end of a connection.
+
+    The client does not always tell: when its last words cannot be sent, it is just closed.
+    """
+    while not client.is_closed:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECONNECT_SECONDS):
+                await closed.wait()
