@@ -70,6 +70,11 @@ def small_published(small: Catalogue, tmp_path: Path) -> Path:
     return publish(small.root, tmp_path / "small-published")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest, so that at the end no worker waits for another."""
+    items.sort(key=lambda item: "executed" not in item.keywords)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how long each part took: the seconds of its tests, which run side by side."""
     seconds: defaultdict[str, float] = defaultdict(float)

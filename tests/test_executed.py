@@ -7,8 +7,7 @@ from slipway.catalogue import REPOSITORY, load_catalogue
 from slipway.matrix import Row, covering_rows
 from slipway.verify import installed_pythons, verify
 
-# One after another: the services measure time, and their servers need the machine.
-pytestmark = [pytest.mark.executed, pytest.mark.xdist_group("executed")]
+pytestmark = pytest.mark.executed
 
 CATALOGUE = load_catalogue()
 PYTHONS = installed_pythons(CATALOGUE.question("python_version").values)

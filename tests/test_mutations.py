@@ -15,7 +15,7 @@ from slipway.catalogue import REPOSITORY, Answer
 from slipway.rendering import copy_template, render
 from slipway.verify import environment
 
-pytestmark = [pytest.mark.mutations, pytest.mark.xdist_group("mutations")]
+pytestmark = pytest.mark.mutations
 
 ANSWERS: dict[str, Answer] = {"patterns": ["auth", "rate_limiting", "outbox"]}
 

@@ -10,7 +10,7 @@ from conftest import Rendering
 from slipway.catalogue import load_catalogue
 from slipway.verify import environment
 
-pytestmark = [pytest.mark.executed, pytest.mark.xdist_group("executed")]
+pytestmark = pytest.mark.executed
 
 CATALOGUE = load_catalogue()
 

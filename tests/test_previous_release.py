@@ -9,7 +9,7 @@ from slipway.verify import environment
 
 from tests.projects import born, commit, git, publish
 
-pytestmark = [pytest.mark.executed, pytest.mark.xdist_group("executed")]
+pytestmark = pytest.mark.executed
 
 MIGRATION = '''"""A change of the second release."""
 

@@ -104,7 +104,6 @@ def test_edits_are_kept_when_a_pattern_comes_and_goes(
 
 
 @pytest.mark.executed
-@pytest.mark.xdist_group("executed")
 @each_framework
 def test_an_edited_project_is_green_after_every_switch(
     framework: str, published: Path, tmp_path: Path

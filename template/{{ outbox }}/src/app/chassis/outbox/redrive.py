@@ -1,11 +1,12 @@
 """`redrive`: gives dead events and dead letters another set of attempts."""
 
+import asyncio
 from typing import LiteralString
 
-import psycopg
 import structlog
 
 from app.chassis.database import DatabaseSettings
+from app.chassis.outbox.store import connect
 from app.chassis.service import Service
 
 # What stands behind a dead event of the same aggregate was waiting for it, and follows by itself.
@@ -21,9 +22,17 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 def redrive(service: Service) -> None:
-    """Let the relay and the worker try again what they had given up."""
-    url = service.get(DatabaseSettings).url.get_secret_value()
-    with psycopg.connect(url) as connection:
-        events = connection.execute(OUTBOX).rowcount
-        letters = connection.execute(INBOX).rowcount
+    """Let the relay and the worker try again what they had given up.
+
+    Raises:
+        psycopg.OperationalError: the database could not be reached, or did not answer in time.
+    """
+    name = f"{service.core.service_name}-redrive"
+    asyncio.run(_redrive(service.get(DatabaseSettings), name))
+
+
+async def _redrive(settings: DatabaseSettings, name: str) -> None:
+    async with await connect(settings, name) as connection, connection.transaction():
+        events = (await connection.execute(OUTBOX)).rowcount
+        letters = (await connection.execute(INBOX)).rowcount
     log.info("redriven", events=events, letters=letters)

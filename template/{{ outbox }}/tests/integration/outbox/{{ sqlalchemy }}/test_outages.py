@@ -3,17 +3,19 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from tests.kit.faults import proxied
 from tests.kit.locks import locked, waiting_for_locks
 from tests.kit.outages import (
     AGGREGATES,
     FAULTS,
+    IMPATIENT,
     PATIENT,
     REDELIVERED_WITHIN_SECONDS,
     Effects,
     Rig,
 )
 from tests.kit.outbox import Sql, insert_events, statuses
-from tests.kit.processes import ServiceProcess
+from tests.kit.processes import ServiceProcess, run_command
 from tests.kit.waiting import eventually
 
 Start = Callable[..., AbstractContextManager[ServiceProcess]]
@@ -52,3 +54,10 @@ def test_a_worker_that_dies_in_the_middle_of_a_handler_leaves_the_event_to_other
         with start_recorder() as recorder:
             eventually(lambda: effects() == ids, REDELIVERED_WITHIN_SECONDS)
             assert recorder.terminate() == 0
+
+
+def test_redrive_gives_a_silent_database_up(outbox_environment: dict[str, str]) -> None:
+    with proxied(outbox_environment["DATABASE_URL"]) as proxy:
+        settings = {**outbox_environment, **IMPATIENT, "DATABASE_URL": proxy.url}
+        proxy.blackhole()
+        assert run_command("redrive", **settings).returncode == 1
