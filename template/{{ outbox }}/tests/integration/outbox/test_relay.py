@@ -187,7 +187,7 @@ def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
         assert dead is not None
         assert dead[0] == 2
         assert dead[1].endswith("more than OUTBOX_MAX_EVENT_BYTES")
-        assert len(relay.events("event_dead")) == 1
+        eventually(lambda: len(relay.events("event_dead")) == 1)
         sql.execute("""UPDATE outbox SET payload = '{"number": 0}' WHERE status = 'dead'""")
         assert run_command("redrive", **outbox_environment).returncode == 0
         eventually(lambda: all_published(sql))

@@ -118,9 +118,10 @@ def publish(url: str, topic: str, type_: str, headers: Mapping[str, str], body: 
 
 def delete_topic(url: str, topic: str) -> None:
     """Remove what a test has left; the embedded broker keeps it until it ends."""
-    deleted = AdminClient(_options(url)).delete_topics([topic])[topic]
+    admin = AdminClient(_options(url))  # answers come while it lives
+    deleted = admin.delete_topics([topic])[topic]
     with suppress(confluent_kafka.KafkaException):
-        deleted.result()
+        deleted.result(WAIT_SECONDS)
 
 
 @contextmanager

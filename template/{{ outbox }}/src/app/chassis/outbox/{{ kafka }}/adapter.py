@@ -25,6 +25,7 @@ from app.chassis.outbox.publisher import Publisher
 T = TypeVar("T")
 
 LOOK_SECONDS = 2
+ANSWERS = 4  # the most that one look waits for, with some to spare
 RECONNECT_SECONDS = 0.25
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -87,8 +88,9 @@ class KafkaBroker:
         outage = Outage("broker")
         while True:
             try:
-                await self._ensure_topic()
-            except KafkaException as error:
+                async with asyncio.timeout(ANSWERS * self._patience):
+                    await self._ensure_topic()
+            except Exception as error:  # noqa: BLE001 - whatever it is, look again
                 self._up.clear()
                 self._admin.poll(0)
                 outage.begun(BrokerUnavailable(self._trouble or str(error)))

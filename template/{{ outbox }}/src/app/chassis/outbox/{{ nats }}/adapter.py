@@ -137,8 +137,8 @@ class NatsBroker:
                 client = await self._connect(closed)
                 outage.over()
                 await _until_closed(client, closed)
-                raise errors.ConnectionClosedError
-            except _FAILURES as error:
+                raise errors.ConnectionClosedError  # noqa: TRY301 - an outage as any other
+            except Exception as error:  # noqa: BLE001 - whatever it is, connect again
                 outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)

@@ -12,16 +12,15 @@ from itertools import cycle
 
 from aiormq import Connection
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import AMQPError, DeliveryError, PublishError
+from aiormq.exceptions import DeliveryError, PublishError
 from pamqp.commands import Basic
-from pamqp.exceptions import PAMQPException
 from yarl import URL
 
 from app.chassis.outbox import topology
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.process import Outage
-from app.chassis.outbox.queue import QueueSubscription
+from app.chassis.outbox.queue import FAILURES, QueueSubscription
 
 RECONNECT_SECONDS = 0.25
 # The client misses a silent server after three of them and a bit: 18 seconds.
@@ -30,8 +29,6 @@ ANSWER_SECONDS = 5
 CLOSE_SECONDS = 1
 LOOK_SECONDS = 2
 PERSISTENT = 2
-
-_FAILURES = (AMQPError, PAMQPException, OSError, TimeoutError, RuntimeError)
 
 # What it would tell about connections and channels, this module tells in its own words.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -85,7 +82,7 @@ class RabbitBroker:
             raise BrokerUnavailable("there is no queue that keeps it") from error
         except (DeliveryError, ValueError, TypeError) as error:
             raise Refused(str(error)) from error
-        except _FAILURES as error:
+        except FAILURES as error:
             if f"message size {len(message.body)} is larger" in str(error):
                 raise Refused(str(error)) from error
             raise BrokerUnavailable(str(error)) from error
@@ -137,7 +134,7 @@ class RabbitBroker:
                 lost = await self._connect()
                 outage.over()
                 await self._end_of(lost)
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, connect again
                 outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)
@@ -178,5 +175,5 @@ class RabbitBroker:
 def _unavailable() -> Generator[None]:
     try:
         yield
-    except _FAILURES as error:
+    except FAILURES as error:
         raise BrokerUnavailable(str(error)) from error

@@ -6,7 +6,6 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
-from aiormq.exceptions import AMQPError
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
 
@@ -14,7 +13,8 @@ WAIT_SECONDS = 1.0
 CLOSE_SECONDS = 1
 PREFETCH = 100
 
-_FAILURES = (AMQPError, OSError, TimeoutError, RuntimeError)
+# When a connection is lost, the client ends what waits for it with its errors, or a bare Exception.
+FAILURES = (Exception,)
 
 
 class QueueSubscription:
@@ -83,7 +83,7 @@ class _RabbitDelivery:
         self.message = _message_of(raw)
 
     async def done(self) -> None:
-        with suppress(*_FAILURES):
+        with suppress(*FAILURES):
             await self._raw.channel.basic_ack(self._raw.delivery_tag or 0, wait=False)
 
     async def give_back(self, seconds: float) -> None:

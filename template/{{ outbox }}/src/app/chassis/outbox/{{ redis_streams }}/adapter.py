@@ -11,13 +11,13 @@ from contextlib import asynccontextmanager
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from app.chassis.identifiers import new_id
 from app.chassis.outbox import entries
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
-from app.chassis.outbox.group import Group, GroupSubscription
+from app.chassis.outbox.group import FAILURES, Group, GroupSubscription
 from app.chassis.outbox.pipeline import Pipeline
 from app.chassis.outbox.process import Outage
 
@@ -28,9 +28,6 @@ TRIM_SECONDS = 0.1
 
 # The server's word for "this command cannot be"; all its other words say how the server is.
 WRONG = "ERR"
-
-# RuntimeError: uvloop's word for a connection that was closed in the meantime.
-_FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
 
 
 @asynccontextmanager
@@ -80,7 +77,7 @@ class RedisBroker:
             if error.status_code == WRONG:
                 raise Refused(str(error)) from error
             raise BrokerUnavailable(str(error)) from error
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
@@ -88,7 +85,7 @@ class RedisBroker:
         del types
         try:
             await self._group(consumer, topic).make()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
@@ -97,7 +94,7 @@ class RedisBroker:
         try:
             await group.make()
             await group.sweep()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
         return GroupSubscription(group, types)
 
@@ -126,7 +123,7 @@ class RedisBroker:
         while True:
             try:
                 await self._client.ping()
-            except _FAILURES as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, look again
                 self._up.clear()
                 outage.begun(error)
                 await asyncio.sleep(RECONNECT_SECONDS)

@@ -41,7 +41,7 @@ return gone
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
 # RuntimeError: uvloop's word for a connection that was closed in the meantime.
-_FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
+FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +122,13 @@ class GroupSubscription:
             deliveries = [_RedisDelivery(self._group, entry) for entry in entries]
             for other in (one for one in deliveries if one.message.type not in self._types):
                 await other.done()
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
         return [one for one in deliveries if one.message.type in self._types]
 
     async def close(self) -> None:
         """Give back what was fetched and not settled."""
-        with suppress(*_FAILURES):
+        with suppress(*FAILURES):
             await self._group.quit()
 
     async def _left(self, limit: int) -> list[Entry]:
@@ -149,9 +149,9 @@ class _RedisDelivery:
         self.message: Message = message_of(group.topic, *entry)
 
     async def done(self) -> None:
-        with suppress(*_FAILURES):
+        with suppress(*FAILURES):
             await self._group.settle(self._entry_id)
 
     async def give_back(self, seconds: float) -> None:
-        with suppress(*_FAILURES):
+        with suppress(*FAILURES):
             await self._group.leave([self._entry_id], seconds)
