@@ -71,7 +71,7 @@ def small_published(small: Catalogue, tmp_path: Path) -> Path:
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: the rendered services' tests wait for much of their time."""
+    """One more than there are processors: the tests of rendered services wait much of the time."""
     return (os.cpu_count() or 1) + 1
 
 
