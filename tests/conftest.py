@@ -70,11 +70,6 @@ def small_published(small: Catalogue, tmp_path: Path) -> Path:
     return publish(small.root, tmp_path / "small-published")
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: the tests of rendered services wait much of the time."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest, so that at the end no worker waits for another."""
     items.sort(key=lambda item: "executed" not in item.keywords)

@@ -10,14 +10,24 @@ from typing import NoReturn
 
 INTERRUPTED = 128
 
+_status: int | None = None
+
 
 def leave(signum: int, _frame: FrameType | None) -> NoReturn:
     """End the process with status 0, as being told to stop is no failure.
 
     Except for `migrate`: whoever waits for the migrations must not take them for applied.
     """
+    global _status  # noqa: PLW0603 - a process ends once
     interrupted = sys.argv[1:2] == ["migrate"]
-    raise SystemExit(INTERRUPTED + signum if interrupted else 0)
+    _status = INTERRUPTED + signum if interrupted else 0
+    raise SystemExit(_status)
+
+
+def leave_if_told() -> None:
+    """End the process if it was told to and goes on: an import may swallow what `leave` raises."""
+    if _status is not None:
+        raise SystemExit(_status)
 
 
 for _signum in (signal.SIGTERM, signal.SIGINT):

@@ -1,6 +1,7 @@
 """A process that is told to stop while it is still starting stops at once."""
 
 import signal
+import subprocess
 import sys
 import time
 
@@ -9,6 +10,19 @@ import pytest
 from tests.kit.processes import run_process
 from tests.kit.signals import minds
 from tests.kit.waiting import eventually
+
+# What a handler raises while the interpreter calls back a weak reference, as imports do, is lost.
+LOST = """
+import os, signal, weakref
+from app import stopping
+class Lock: ...
+lock = Lock()
+gone = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+del lock
+print("goes on")
+stopping.leave_if_told()
+print("goes on for ever")
+"""
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -33,3 +47,9 @@ def test_a_signal_at_any_other_moment_of_the_start_ends_it_too(
         eventually(lambda: minds(process, signal.SIGTERM))
         time.sleep(seconds)
         assert process.terminate(20) == 0
+
+
+def test_a_signal_that_an_import_has_swallowed_counts_all_the_same() -> None:
+    command = [sys.executable, "-c", LOST]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "goes on\n")

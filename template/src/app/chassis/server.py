@@ -11,6 +11,7 @@ from types import FrameType
 import structlog
 import uvicorn
 
+from app import stopping
 from app.chassis.http import HttpSettings, ServerSettings
 from app.chassis.middleware.input_limits import InputLimits
 from app.chassis.service import Service
@@ -57,6 +58,7 @@ def serve(server: ServerSettings, http: HttpSettings, *, reload: bool = False) -
 
     When it is done uvicorn raises the signals that it received once more: see `stopping`.
     """
+    stopping.leave_if_told()
     uvicorn.run(
         "app.http.app:create_app",
         factory=True,

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import structlog
 from uvicorn.loops.auto import auto_loop_factory
 
+from app import stopping
 from app.chassis.heartbeat import beating
 from app.chassis.outbox.settings import HeartbeatSettings
 
@@ -79,6 +80,7 @@ def run_until_stopped(
         loop = asyncio.get_running_loop()
         for signum in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(signum, stop.ask)
+        stopping.leave_if_told()
         log.info("started", process=name)
         async with beating(heartbeat.file, heartbeat.timeout.total_seconds()):
             await main(stop)
