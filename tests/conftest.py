@@ -83,6 +83,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             if isinstance(report, pytest.TestReport):
                 part = next((part for part in PARTS if part in report.keywords), "rules")
                 seconds[part] += report.duration
+    again = [
+        f"{report.nodeid}: {tests}"
+        for report in terminalreporter.getreports("passed")
+        for name, tests in report.user_properties
+        if name == "again"
+    ]
+    if again:
+        terminalreporter.section("passed only when they were run again")
+        terminalreporter.write_line("\n".join(again))
     terminalreporter.section("seconds of each part")
     for part, total in sorted(seconds.items()):
         terminalreporter.write_line(f"{part}: {total:.0f}")
