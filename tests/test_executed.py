@@ -17,8 +17,9 @@ PYTHONS = installed_pythons(CATALOGUE.question("python_version").values)
 ROWS = covering_rows(CATALOGUE, only={"python_version": PYTHONS}) if PYTHONS else []
 # More than this is no noise.
 AGAIN_AT_MOST = 2
-VERDICT = re.compile(r"^(\d+) failed(?:, \d+ (?:passed|skipped))* in ", re.MULTILINE)
-FAILED = re.compile(r"^FAILED (.+?)(?: - .*)?$", re.MULTILINE)
+VERDICT = re.compile(r"^(?=.* (?:failed|errors?)\b)\d+ \w+(?:, \d+ \w+)* in \d", re.MULTILINE)
+COUNT = re.compile(r"(\d+) (?:failed|errors?)\b")
+NOT_PASSED = re.compile(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", re.MULTILINE)
 
 
 def test_there_is_an_interpreter_to_run_with():
@@ -38,13 +39,16 @@ def test_the_rendered_service_passes_its_own_checks(
 
 
 def few_tests(failed: list[Step]) -> list[str]:
-    """Name the tests that failed, if all else is well and they are so few that it may be noise."""
+    """Name the tests that did not pass, if all else is well and so few may be noise."""
     if [step.name for step in failed] != ["tests"]:
         return []
     (step,) = failed
-    verdict, names = VERDICT.search(step.output), FAILED.findall(step.output)
-    counted = verdict is not None and int(verdict[1]) == len(names) <= AGAIN_AT_MOST
-    return names if counted else []
+    verdict = VERDICT.search(step.output)
+    if verdict is None:
+        return []
+    count = sum(map(int, COUNT.findall(verdict[0])))
+    names = NOT_PASSED.findall(step.output)
+    return names if count == len(names) <= AGAIN_AT_MOST else []
 
 
 def passes(tests: list[str], project: Path) -> bool:
@@ -67,12 +71,14 @@ def passes(tests: list[str], project: Path) -> bool:
     ("output", "names"),
     [
         ("FAILED tests/a.py::test_b[POST /v1] - assert 1\n1 failed, 7 passed in 3.2s", 1),
-        ("FAILED tests/a.py::b\nERROR tests/a.py::c\n1 failed, 7 passed, 1 error in 3.2s", 0),
+        ("ERROR tests/a.py::test_b - E: e\n7 passed, 1 error in 223.08s (0:03:43)", 1),
+        ("FAILED tests/a.py::b\nERROR tests/a.py::c\n1 failed, 7 passed, 1 error in 3.2s", 2),
+        ("FAILED tests/a.py::b\n1 failed, 7 passed, 1 error in 3.2s", 0),
         ("FAILED a::b\nFAILED a::c\nFAILED a::d\n3 failed, 7 passed in 3.2s", 0),
         ("Traceback", 0),
     ],
 )
-def test_only_few_failures_and_no_errors_are_given_another_chance(output: str, names: int):
+def test_only_few_failures_are_given_another_chance(output: str, names: int):
     step = Step("tests", passed=False, seconds=1.0, output=output)
     assert len(few_tests([step])) == names
     assert few_tests([step, Step("types", passed=False, seconds=1.0, output="")]) == []

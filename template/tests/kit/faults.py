@@ -27,15 +27,17 @@ class Fault(Enum):
 class _Link:
     """A client's connection, and the one to the server behind it."""
 
-    def __init__(self, client: asyncio.StreamWriter, server: asyncio.StreamWriter | None) -> None:
+    def __init__(self, client: asyncio.StreamWriter) -> None:
         self.client = client
-        self.server = server
-        self.silent = server is None
+        self.server: asyncio.StreamWriter | None = None
+        self.silent = False
+        self.ended = False
 
     def end(self, *, reset: bool) -> None:
+        self.ended = True
         for writer in (self.client, self.server):
             if writer is not None:
-                if reset:
+                if reset and not writer.is_closing():
                     raw: socket.socket = writer.get_extra_info("socket")
                     raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
                 writer.transport.abort()
@@ -54,7 +56,8 @@ class FaultProxy:
         self._fault = Fault.NONE
         self._delay = 0.0
         self._links: set[_Link] = set()
-        self._listener: asyncio.Server | None = None
+        self._serving: set[asyncio.Task[None]] = set()
+        self._listening = False
         self._address = _reserved(0)
         port: int = self._address.getsockname()[1]
         credentials, at, _ = parts.netloc.rpartition("@")
@@ -113,42 +116,59 @@ class FaultProxy:
             if fault is Fault.NONE and link.silent and link.server is not None:
                 link.server.transport.abort()
         if fault is Fault.CUT:
-            await self._refuse()
-        elif self._listener is None:
-            self._listener = await asyncio.start_server(self._accept, sock=self._address)
+            self._refuse()
+        elif not self._listening:
+            self._listen()
 
     async def _at_rest(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        await asyncio.gather(*others, return_exceptions=True)
+        while self._serving:
+            await asyncio.gather(*self._serving)
 
-    async def _refuse(self) -> None:
+    def _listen(self) -> None:
+        """Accept without asyncio's server, which loses whom it accepts while it closes."""
+        self._address.listen()
+        self._address.setblocking(False)
+        self._loop.add_reader(self._address, self._accept)
+        self._listening = True
+
+    def _refuse(self) -> None:
         """Stop listening, and keep the port: nobody else may be taken for the server."""
-        if self._listener is not None:
+        if self._listening:
             port: int = self._address.getsockname()[1]
-            self._listener.close()
-            self._listener = None
+            self._loop.remove_reader(self._address)
+            self._address.close()
+            self._listening = False
             self._address = _reserved(port)
 
-    async def _accept(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
-        if self._fault is Fault.RESET:
-            _Link(client, None).end(reset=True)
-            return
-        answers, server = None, None
-        if self._fault is Fault.NONE:
-            try:
-                answers, server = await asyncio.open_connection(*self._server)
-            except OSError:
-                client.transport.abort()
-                return
-        link = _Link(client, server)
+    def _accept(self) -> None:
+        with suppress(BlockingIOError, ConnectionAbortedError):
+            client, _ = self._address.accept()
+            client.setblocking(False)
+            serving = self._loop.create_task(self._serve(client))
+            self._serving.add(serving)
+            serving.add_done_callback(self._serving.discard)
+
+    async def _serve(self, accepted: socket.socket) -> None:
+        requests, client = await asyncio.open_connection(sock=accepted)
+        link = _Link(client)
         self._links.add(link)
         try:
-            await self._connect(link, reader, answers)
+            await self._connect(link, requests)
+        except OSError:
+            pass  # The server refuses, and so does the proxy.
         finally:
-            link.end(reset=False)
+            link.end(reset=self._fault is Fault.RESET)
             self._links.discard(link)
 
-    async def _connect(
+    async def _connect(self, link: _Link, requests: asyncio.StreamReader) -> None:
+        answers = None
+        if self._fault is Fault.NONE:
+            answers, link.server = await asyncio.open_connection(*self._server)
+        link.silent |= self._fault is Fault.BLACKHOLE
+        if not link.ended and self._fault not in (Fault.CUT, Fault.RESET):
+            await self._pass_on(link, requests, answers)
+
+    async def _pass_on(
         self,
         link: _Link,
         requests: asyncio.StreamReader,
