@@ -101,12 +101,12 @@ def test_requests_by_the_thousand_on_one_connection_are_cut_off(server: ServiceP
 
 
 def test_who_does_not_read_is_cut_off_and_is_no_error(start_service: StartService) -> None:
-    request = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n"
-    with start_service(HTTP_WRITE_TIMEOUT="0.3") as server:
-        with connection_to(server) as connection:
-            connection.sendall(request * 90)
-            with pytest.raises(OSError, match=r"reset|pipe"):
-                keep_sending(connection)
+    with start_service(HTTP_WRITE_TIMEOUT="0.3", HTTP_HEADER_TIMEOUT="60") as server:
+        with (
+            connection_to(server) as connection,
+            pytest.raises(OSError, match=r"reset|pipe"),
+        ):
+            keep_asking(connection)
         server.terminate()
         assert not [line for line in server.lines() if line["level"] == "error"]
 
@@ -135,10 +135,10 @@ def exchange(server: ServiceProcess, data: bytes) -> bytes:
         return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
-def keep_sending(connection: socket.socket) -> None:
-    """Send line ends, which mean nothing, until the connection breaks or 15 seconds have passed."""
+def keep_asking(connection: socket.socket) -> None:
+    """Ask for more than the network can hold, until the connection breaks or 15 seconds pass."""
     for _ in range(300):
-        connection.sendall(b"\r\n")
+        connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
         time.sleep(0.05)
 
 
