@@ -9,6 +9,7 @@ from benchmarks import copying, memory, paging, relay, report, requests, start_u
 from benchmarks.services import SIZES
 
 FRAMEWORKS = ("fastapi", "litestar")
+BROKERS = ("nats", "rabbitmq", "kafka", "redis")
 
 Measurement = Callable[[Path, argparse.Namespace], report.Table]
 
@@ -24,7 +25,7 @@ MEASUREMENTS: dict[str, Measurement] = {
     "memory": lambda place, given: memory.measure(
         place, given.frameworks, given.services[-1], given.seconds
     ),
-    "relay": lambda place, given: relay.measure(place, given.frameworks[0], "full"),
+    "relay": lambda place, given: relay.measure(place, given.frameworks[0], given.brokers),
 }
 
 
@@ -47,6 +48,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frameworks", type=_choices(FRAMEWORKS), default=[*FRAMEWORKS])
     parser.add_argument("--services", type=_choices(SIZES), default=[*SIZES])
+    parser.add_argument("--brokers", type=_choices(BROKERS), default=[*BROKERS])
     parser.add_argument("--rounds", type=int, default=11, help="turns of each contender")
     parser.add_argument("--seconds", type=float, default=60, help="how long memory is watched")
     parser.add_argument("--dry", action="store_true", help=f"leave {report.PAGE.name} as it is")

@@ -81,11 +81,12 @@ class Server:
         return [self.process, *self.process.children(recursive=True)]
 
 
-def make_project(place: Path, framework: str, size: str) -> Project:
+def make_project(place: Path, framework: str, size: str, **answers: str) -> Project:
     """Render a service of a preset's size and build its environment."""
-    template = copy_template(REPOSITORY, place / f"template-{framework}-{size}")
-    project = place / f"{framework}-{size}"
-    render(template, project, {"framework": framework, "preset": size})
+    name = "-".join([framework, size, *answers.values()])
+    template = copy_template(REPOSITORY, place / f"template-{name}")
+    project = place / name
+    render(template, project, {"framework": framework, "preset": size, **answers})
     subprocess.run(["uv", "sync", "--quiet"], cwd=project, env=environment(), check=True)
     return Project(framework, project)
 

@@ -70,6 +70,11 @@ def small_published(small: Catalogue, tmp_path: Path) -> Path:
     return publish(small.root, tmp_path / "small-published")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than there are processors: the tests of rendered services mostly wait."""
+    return (os.cpu_count() or 1) + 1
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the longest, so that at the end no worker waits for another."""
     items.sort(key=lambda item: "executed" not in item.keywords)
@@ -84,7 +89,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 part = next((part for part in PARTS if part in report.keywords), "rules")
                 seconds[part] += report.duration
     again = [
-        f"{report.nodeid}: {tests}"
+        f"{report.nodeid}:\n{tests}"
         for report in terminalreporter.getreports("passed")
         for name, tests in report.user_properties
         if name == "again"

@@ -3,6 +3,7 @@
 Imported first: importing the rest takes a while, in which the process may be told to stop.
 """
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -10,6 +11,7 @@ from typing import NoReturn
 
 INTERRUPTED = 128
 
+_importing = True
 _status: int | None = None
 
 
@@ -21,11 +23,20 @@ def leave(signum: int, _frame: FrameType | None) -> NoReturn:
     global _status  # noqa: PLW0603 - a process ends once
     interrupted = sys.argv[1:2] == ["migrate"]
     _status = INTERRUPTED + signum if interrupted else 0
+    if _importing:
+        # Code that is being imported may lose what is raised here, or make an error of it.
+        os._exit(_status)
     raise SystemExit(_status)
 
 
+def begin() -> None:
+    """From now on the process has something to put in order before it ends."""
+    global _importing  # noqa: PLW0603 - a process begins once
+    _importing = False
+
+
 def leave_if_told() -> None:
-    """End the process if it was told to and goes on: an import may swallow what `leave` raises."""
+    """End the process if it was told to and goes on: code may swallow what `leave` raises."""
     if _status is not None:
         raise SystemExit(_status)
 

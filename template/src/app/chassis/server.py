@@ -27,6 +27,7 @@ async def draining(service: Service) -> AsyncGenerator[None]:
 
     After `HTTP_DRAIN_DELAY` the signal goes on to the server, which finishes what is in flight.
     """
+    stopping.begin()  # a worker process has not come through the command
     delay = service.get(HttpSettings).drain_delay.total_seconds()
     loop = asyncio.get_running_loop()
     stop = signal.getsignal(signal.SIGTERM)
