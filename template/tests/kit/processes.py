@@ -21,6 +21,7 @@ from tests.kit.forks import Fork
 START_SECONDS = 30
 STOP_SECONDS = 30
 COMMAND_SECONDS = 60
+SHOWN_LINES = 50
 FOR_TESTS = {"HTTP_DRAIN_DELAY": "0", "PYTHONUNBUFFERED": "1"}
 
 
@@ -57,7 +58,8 @@ def run_process(
 ) -> Generator[ServiceProcess]:
     """Run a subcommand in the background; it is stopped at the end if it still runs.
 
-    With `forked=False` in an interpreter of its own, as an operator does.
+    With `forked=False` in an interpreter of its own, as an operator does. The end of what it
+    printed is shown where a test fails.
     """
     variables = {**os.environ, **FOR_TESTS, **environment}
     with tempfile.TemporaryDirectory(prefix="service-") as directory:
@@ -74,6 +76,7 @@ def run_process(
         finally:
             if running.process.poll() is None:
                 running.terminate()
+            sys.stdout.write("".join(output.read_text().splitlines(keepends=True)[-SHOWN_LINES:]))
 
 
 def _interpreter(

@@ -19,23 +19,22 @@ from nats.js.errors import (
     ServerError,
     ServiceUnavailableError,
 )
-from nats.js.errors import Error as JetStreamError
 
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.process import Outage
-from app.chassis.outbox.pull import PullSubscription
+from app.chassis.outbox.pull import FAILURES, PullSubscription
 
 RECONNECT_SECONDS = 0.25
 PING_SECONDS = 2
 ANSWER_SECONDS = 5
+CLOSE_SECONDS = 1
 DUPLICATE_WINDOW_SECONDS = 120
 MESSAGE_ID = "Nats-Msg-Id"
 
 # In this order: the first line that fits is the one that counts.
 _NOT_AVAILABLE = (NoStreamResponseError, ServiceUnavailableError, ServerError)
 _REFUSALS = (APIError, errors.MaxPayloadError, errors.BadSubjectError, ValueError)
-_FAILURES = (errors.Error, JetStreamError, OSError, TimeoutError)
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -98,7 +97,7 @@ class NatsBroker:
             raise BrokerUnavailable(str(error)) from error
         except _REFUSALS as error:
             raise Refused(str(error)) from error
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
@@ -111,7 +110,7 @@ class NatsBroker:
         )
         try:
             await self.stream.add_consumer(topic, config)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
@@ -119,15 +118,14 @@ class NatsBroker:
         await self.reserve(consumer, topic, types)
         try:
             return await PullSubscription.open(self._connection, topic, consumer)
-        except _FAILURES as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def close(self) -> None:
         """Leave the broker, with what is in flight sent."""
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
-        if self._client is not None:
-            await self._client.close()
+        await self._disconnect()
 
     async def _keep_connected(self) -> None:
         outage = Outage("broker")
@@ -171,7 +169,9 @@ class NatsBroker:
         self._up.clear()
         client, self._client, self._stream = self._client, None, None
         if client is not None and not client.is_closed:
-            await client.close()
+            with suppress(*FAILURES):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await client.close()
 
     async def _ensure_stream(self, stream: JetStreamContext) -> None:
         """Make the topic's stream if nobody has; how it is replicated is its owner's decision."""

@@ -11,7 +11,6 @@ import json
 import time
 from contextlib import suppress
 
-from nats import errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
@@ -21,6 +20,10 @@ WAIT_SECONDS = 1.0
 REQUEST_SECONDS = 30
 MESSAGE_ID = "nats-msg-id"
 NO_RESPONDERS = "503"
+
+# When a connection is lost, the client passes on what its transport says, whatever that is:
+# uvloop's word for one that is closed is RuntimeError.
+FAILURES = (Exception,)
 
 
 class PullSubscription:
@@ -80,7 +83,7 @@ class PullSubscription:
         self._expires = time.monotonic() + REQUEST_SECONDS + WAIT_SECONDS
         try:
             await self._client.publish(self._requests, json.dumps(body).encode(), self._inbox)
-        except (errors.Error, OSError) as error:
+        except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
 
@@ -101,9 +104,9 @@ class _NatsDelivery:
         )
 
     async def done(self) -> None:
-        with suppress(errors.Error, OSError):
+        with suppress(*FAILURES):
             await self._raw.ack()
 
     async def give_back(self, seconds: float) -> None:
-        with suppress(errors.Error, OSError):
+        with suppress(*FAILURES):
             await self._raw.nak(delay=seconds)
