@@ -14,7 +14,7 @@ depends_on: str | Sequence[str] | None = None
 TIMESTAMP = sa.DateTime(timezone=True)
 
 # Rows are updated twice and deleted once: leave room for new versions, and vacuum early.
-STORAGE = "ALTER TABLE outbox SET (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01)"
+STORAGE = "ALTER TABLE outbox SET (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.01)"
 
 # Delivered when the transaction commits, once however many rows it inserted.
 NOTIFY = """
