@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import groupby
@@ -23,6 +24,11 @@ $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
 CREATE TRIGGER hang BEFORE UPDATE ON outbox FOR EACH ROW
 WHEN (NEW.status = 'published') EXECUTE FUNCTION hang()
 """
+LISTENERS = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE '%-relay-listener'
+"""
+CLAIMANTS = "SELECT DISTINCT claimed_by FROM outbox WHERE claimed_by IS NOT NULL"
 END_RELAYS = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE '%-relay%'
@@ -108,6 +114,17 @@ def test_relays_side_by_side_repeat_nothing_and_keep_the_order(
         assert numbers == [*range(first, 1000, 100)] * 10
 
 
+def test_relays_side_by_side_share_the_work(sql: Sql, start_relay: StartRelay) -> None:
+    turns: Counter[str] = Counter()
+    with start_relay(), start_relay():
+        eventually(lambda: sql.execute(LISTENERS).fetchone() == (2,))
+        insert_events(sql, [f"a{i}" for i in range(10_000)])
+        while not all_published(sql):
+            turns.update(str(relay) for (relay,) in sql.execute(CLAIMANTS))
+    assert len(turns) == 2
+    assert min(turns.values()) > max(turns.values()) / 4
+
+
 def test_a_crash_between_publishing_and_marking_repeats_the_same_id(
     sql: Sql, start_relay: StartRelay, broker_url: str, topic: str
 ) -> None:
@@ -191,6 +208,14 @@ def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
         sql.execute("""UPDATE outbox SET payload = '{"number": 0}' WHERE status = 'dead'""")
         assert run_command("redrive", **outbox_environment).returncode == 0
         eventually(lambda: all_published(sql))
+
+
+def test_what_waits_behind_a_dead_event_hides_no_other(sql: Sql, start_relay: StartRelay) -> None:
+    ids = insert_events(sql, [*["stuck"] * 3000, "free"])
+    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [ids[0]])
+    with start_relay(OUTBOX_POLL_INTERVAL="60", OUTBOX_BATCH_SIZE="20"):
+        eventually(lambda: statuses(sql)[-1] == "published")
+    assert statuses(sql)[:-1] == ["dead", *["pending"] * 2999]
 
 
 def test_what_was_published_is_purged_after_its_retention_and_the_rest_is_kept(

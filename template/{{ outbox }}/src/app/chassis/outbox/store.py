@@ -6,13 +6,16 @@ and no transaction is open while the relay publishes.
 """
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString
+from zlib import crc32
 
 import structlog
 
+from app import about
 from app.chassis.database import DatabaseSettings
 from app.chassis.database.connection import KEEPALIVE, PatientConnection
 from app.chassis.identifiers import new_id
@@ -21,17 +24,22 @@ from app.chassis.outbox.settings import OutboxSettings
 
 WIDEST_WINDOW = 100_000
 PURGE_BATCH = 1000
+LOCK = crc32(f"{about.SLUG}:claims".encode())
+TURN_SECONDS = 0.005
+LONGEST_TURN_SECONDS = 1
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
 # them from that one on: so they are published in order, however many relays there are. What
 # stands behind a row that is leased, backing off or dead is not claimable.
 CLAIM: LiteralString = """
-WITH waiting AS MATERIALIZED (
+WITH turn AS MATERIALIZED (
+    SELECT %(impatient)s OR pg_try_advisory_xact_lock(%(lock)s) AS mine
+), waiting AS MATERIALIZED (
     SELECT place, position, aggregatetype, aggregateid,
         first_value(position) OVER aggregate AS leader
     FROM (
         SELECT ctid AS place, position, aggregatetype, aggregateid FROM outbox
-        WHERE status = 'pending' AND available_at <= now()
+        WHERE status = 'pending' AND available_at <= now() AND (SELECT mine FROM turn)
         ORDER BY position LIMIT %(window)s
     ) AS due
     WINDOW aggregate AS (PARTITION BY aggregatetype, aggregateid ORDER BY position)
@@ -58,8 +66,9 @@ WITH waiting AS MATERIALIZED (
     RETURNING id::text AS id, position, aggregatetype, aggregateid, type,
         payload::text AS payload, created, trace::text AS trace, attempts
 )
-SELECT claimed.*, looked_at
-FROM (SELECT count(*) AS looked_at FROM waiting) AS look LEFT JOIN claimed ON true
+SELECT claimed.*, mine, looked_at
+FROM turn CROSS JOIN (SELECT count(*) AS looked_at FROM waiting) AS look
+LEFT JOIN claimed ON true
 ORDER BY claimed.position
 """
 
@@ -162,11 +171,26 @@ class Store:
         self._turn = asyncio.Lock()
 
     async def claim(self) -> list[Row]:
-        """Lease the next rows, in order; of an aggregate either its first ones or none."""
-        batch = self._settings.batch_size
+        """Lease the next rows, in order; of an aggregate either its first ones or none.
+
+        One relay claims at a time, as two would reach for the same rows. But none waits long for
+        its turn: whoever has it may hang.
+        """
+        impatient_at = time.monotonic() + LONGEST_TURN_SECONDS
+        while True:
+            impatient = time.monotonic() > impatient_at
+            rows, mine, looked_at = await self._claim(impatient=impatient)
+            if not mine:
+                await asyncio.sleep(TURN_SECONDS)
+            elif not self._look_further(len(rows), looked_at=looked_at) or rows:
+                return rows
+
+    async def _claim(self, *, impatient: bool) -> tuple[list[Row], bool, int]:
         parameters = {
+            "impatient": impatient,
+            "lock": LOCK,
             "window": self._window,
-            "batch": batch,
+            "batch": self._settings.batch_size,
             "lease": self._settings.lease,
             "relay": self._relay,
         }
@@ -174,17 +198,21 @@ class Store:
             connection = await self._connected()
             found = await (await connection.execute(CLAIM, parameters)).fetchall()
         # With nothing to claim there is one row all the same, which says how far this looked.
-        rows = [Row(*columns) for *columns, _ in found if columns[0] is not None]
-        self._look_further(len(rows), looked_at=found[0][-1])
-        return rows
+        rows = [Row(*columns) for *columns, _, _ in found if columns[0] is not None]
+        _, mine, looked_at = found[0][-3:]
+        return rows, mine, looked_at
 
-    def _look_further(self, claimed: int, *, looked_at: int) -> None:
-        """See past rows that cannot be claimed, and no further than that takes."""
-        batch = self._settings.batch_size
-        if claimed < batch and looked_at == self._window:
-            self._window = min(self._window * 4, WIDEST_WINDOW)
-        else:
-            self._window = max(self._window // 2, batch)
+    def _look_further(self, claimed: int, *, looked_at: int) -> bool:
+        """See past rows that cannot be claimed, and no further than that takes.
+
+        Returns whether there is more to see.
+        """
+        batch, window = self._settings.batch_size, self._window
+        if claimed < batch and looked_at == window:
+            self._window = min(window * 4, WIDEST_WINDOW)
+            return window < WIDEST_WINDOW
+        self._window = max(window // 2, batch)
+        return False
 
     async def mark_published(self, rows: Sequence[Row]) -> None:
         """Note that the broker has confirmed these; a fact, whoever holds the lease by now."""
