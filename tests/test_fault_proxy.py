@@ -65,7 +65,11 @@ def test_no_connection_is_lost_while_the_proxy_is_switched_or_ends(
     faults: ModuleType, server_url: str, monkeypatch: pytest.MonkeyPatch
 ):
     lost: list[object] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda seen: lost.append(seen.exc_value))
+
+    def note(seen: sys.UnraisableHookArgs) -> None:
+        lost.append(seen.exc_value)
+
+    monkeypatch.setattr(sys, "unraisablehook", note)
     for turn in range(ROUNDS):
         over = threading.Event()
         with faults.proxied(server_url) as proxy:

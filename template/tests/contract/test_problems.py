@@ -1,9 +1,13 @@
 """Every failure is a problem (RFC 9457), whoever noticed it."""
 
+import socket
+from urllib.parse import urlsplit
+
 import httpx2
 import pytest
 
-from app.chassis.errors import problem_types
+from app.chassis.errors import MOST_VIOLATIONS, problem_types, violations
+from tests.kit.processes import ServiceProcess
 
 
 def assert_problem(response: httpx2.Response, status: int, slug: str) -> None:
@@ -25,6 +29,24 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: httpx2.Cl
     response = client.delete("/health/live")
     assert_problem(response, 405, "method-not-allowed")
     assert set(response.headers["allow"].split(", ")) == {"GET", "HEAD"}
+
+
+def test_a_head_request_that_is_refused_gets_no_body(server: ServiceProcess) -> None:
+    address = urlsplit(server.url)
+    refused = b"HEAD /v1/nothing-here HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
+    last = b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
+        connection.sendall(refused + last)
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    first, second, rest = answers.split(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 406 ")
+    assert second.startswith(b"HTTP/1.1 200 ")
+    assert rest == b""
+
+
+def test_no_more_violations_are_listed_than_anybody_reads() -> None:
+    wrong = {"type": "extra_forbidden", "loc": ("body", "x"), "msg": ""}
+    assert len(violations([wrong] * (MOST_VIOLATIONS + 1))) == MOST_VIOLATIONS
 
 
 def test_a_foreign_host_is_refused(client: httpx2.Client) -> None:

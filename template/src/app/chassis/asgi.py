@@ -37,7 +37,7 @@ def add_vary(headers: list[Header], name: bytes) -> None:
     """Name one more request header that the response depends on, in the one `Vary` header."""
     for index, (key, value) in enumerate(headers):
         if key.lower() == b"vary":
-            if name.lower() not in value.lower():
+            if name.lower() not in {known.strip().lower() for known in value.split(b",")}:
                 headers[index] = (b"vary", value + b", " + name)
             return
     headers.append((b"vary", name))

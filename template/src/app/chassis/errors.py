@@ -1,11 +1,13 @@
 """Errors are nouns that know their status; every one reaches the client as a problem (RFC 9457)."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
+MOST_VIOLATIONS = 1000
 
 REASONS: Mapping[str, str] = {
     "missing": "is required",
@@ -217,9 +219,15 @@ def problem_for_status(
 
 
 def violations(errors: Iterable[Mapping[str, Any]], source: str | None = None) -> list[Violation]:
-    """Translate Pydantic's errors; `source` is prepended where their locations lack one."""
+    """Translate Pydantic's errors; `source` is prepended where their locations lack one.
+
+    All of them, unless there are more than anybody reads: members that nobody knows are free.
+    """
     prefix = () if source is None else (source,)
-    return [Violation.at((*prefix, *entry["loc"]), _reason(entry)) for entry in errors]
+    return [
+        Violation.at((*prefix, *entry["loc"]), _reason(entry))
+        for entry in islice(errors, MOST_VIOLATIONS)
+    ]
 
 
 def invalid_request(

@@ -33,7 +33,7 @@ class ProblemRenderer:
 
     def status_of(self, kind: type[Problem]) -> int:
         """The status that `kind` is sent with; that of validation errors is a setting."""
-        return self._validation_status if kind is ValidationFailed else kind.status
+        return self._validation_status if issubclass(kind, ValidationFailed) else kind.status
 
     def render(self, error: Exception, scope: Scope) -> Rendered:
         """Render a problem; anything else becomes a plain 500 that reveals nothing."""

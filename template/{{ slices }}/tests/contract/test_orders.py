@@ -113,6 +113,16 @@ def test_a_batch_tells_for_each_order_what_became_of_it(client: httpx2.Client) -
     assert results[1]["problem"]["errors"][0]["pointer"] == "#/items"
 
 
+def test_an_order_too_large_to_be_stored_is_refused_alone(client: httpx2.Client) -> None:
+    good = order_body(new_customer(client))
+    item = {"sku": "a", "quantity": 1000, "unit_price": "99999999.99"}
+    large = {**good, "items": [item] * 11}
+    response = client.post("/v1/order-batches", json={"orders": [large, good]})
+    assert response.status_code == 207
+    assert [result["status"] for result in response.json()["items"]] == [422, 201]
+    assert pointers(client.post("/v1/orders", json=large)) == {"#/items"}
+
+
 def test_a_batch_of_failures_is_still_a_207(client: httpx2.Client) -> None:
     response = client.post("/v1/order-batches", json={"orders": [{}, {"currency": 1}]})
     assert response.status_code == 207

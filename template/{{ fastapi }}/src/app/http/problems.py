@@ -15,6 +15,7 @@ def add_problem_handlers(api: FastAPI) -> None:
     """Answer every failure with `application/problem+json`."""
     api.add_exception_handler(RequestValidationError, _invalid)
     api.add_exception_handler(HTTPException, _http_error)
+    api.add_exception_handler(ClientDisconnect, _cut_off)
     api.add_exception_handler(Problem, _respond)
     api.add_exception_handler(Exception, _respond)
 
@@ -40,6 +41,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
         headers["Allow"] = ", ".join(sorted(_allowed_methods(request)))
     detail = None if error.status_code in (404, 405) else error.detail
     return await _respond(request, problem_for_status(error.status_code, detail, headers))
+
+
+async def _cut_off(request: Request, error: Exception) -> Response:
+    return await _respond(request, _unreadable(error))
 
 
 def _unreadable(cause: BaseException) -> Problem:

@@ -122,7 +122,7 @@ def test_relays_side_by_side_share_the_work(sql: Sql, start_relay: StartRelay) -
         while not all_published(sql):
             turns.update(str(relay) for (relay,) in sql.execute(CLAIMANTS))
     assert len(turns) == 2
-    assert min(turns.values()) > max(turns.values()) / 4
+    assert min(turns.values()) > turns.total() / 50
 
 
 def test_a_crash_between_publishing_and_marking_repeats_the_same_id(

@@ -24,6 +24,7 @@ MAXIMUM_BATCH = 100
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 CENT = Decimal("0.01")
+LARGEST_TOTAL = Decimal("999999999999.99")
 
 
 def _in_cents(value: Decimal) -> Decimal:
@@ -59,6 +60,13 @@ class ItemBody(BaseModel):
     unit_price: Amount
 
 
+def _with_a_total(items: list[ItemBody]) -> list[ItemBody]:
+    """Refuse what adds up to more than an order can be stored with."""
+    if sum(item.quantity * item.unit_price for item in items) > LARGEST_TOTAL:
+        raise ValueError(f"must not add up to more than {LARGEST_TOTAL}")
+    return items
+
+
 class PlaceOrder(BaseModel):
     """An order as a client places one; its status, total and times are the service's to set."""
 
@@ -66,7 +74,11 @@ class PlaceOrder(BaseModel):
 
     customer_id: Id
     currency: Currency
-    items: list[ItemBody] = Field(min_length=1, max_length=MAXIMUM_ITEMS)
+    items: Annotated[
+        list[ItemBody],
+        Field(min_length=1, max_length=MAXIMUM_ITEMS),
+        AfterValidator(_with_a_total),
+    ]
 
 
 class PlaceOrders(BaseModel):

@@ -32,8 +32,8 @@ def test_while_the_database_is_away_relay_and_worker_lose_and_repeat_nothing(
         ids.extend(insert_events(sql, AGGREGATES))
         eventually(lambda: rig.relay.lines()[-1]["event"] == "database_unavailable")
         rig.database.restore()
-        eventually(lambda: effects() == sorted(ids))
-        eventually(lambda: set(statuses(sql)) == {"published"})
+        eventually(lambda: effects() == sorted(ids), REDELIVERED_WITHIN_SECONDS)
+        eventually(lambda: set(statuses(sql)) == {"published"}, REDELIVERED_WITHIN_SECONDS)
 
 
 def test_a_worker_that_dies_in_the_middle_of_a_handler_leaves_the_event_to_others(

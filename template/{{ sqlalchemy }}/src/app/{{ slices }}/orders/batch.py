@@ -5,7 +5,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from app.chassis.database import Database, transactional
-from app.chassis.errors import Problem, ValidationFailed, violations
+from app.chassis.database.failures import translated
+from app.chassis.errors import Problem, Unavailable, ValidationFailed, violations
 from app.chassis.problems import ProblemRenderer
 from app.orders.schemas import BatchResult, BatchResults, PlaceOrder
 from app.orders.service import Orders
@@ -30,8 +31,11 @@ class OrderBatches:
 
     async def _result(self, index: int, body: dict[str, Any]) -> BatchResult:
         try:
-            async with self.database.session.begin_nested():
-                order = await self._orders.place(_parsed(body))
+            with translated():
+                async with self.database.session.begin_nested():
+                    order = await self._orders.place(_parsed(body))
+        except Unavailable:
+            raise
         except Problem as problem:
             document = self._problems.document(problem, f"/v1/order-batches#/orders/{index}")
             return BatchResult(
