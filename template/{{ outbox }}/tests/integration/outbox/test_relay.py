@@ -210,6 +210,14 @@ def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
         eventually(lambda: all_published(sql))
 
 
+def test_a_row_that_is_no_event_dies_and_stops_no_other(sql: Sql, start_relay: StartRelay) -> None:
+    (wrong,) = insert_events(sql, ["wrong"])
+    sql.execute("UPDATE outbox SET trace = 'null' WHERE id = %s", [wrong])
+    insert_events(sql, ["right"])
+    with start_relay():
+        eventually(lambda: statuses(sql) == ["dead", "published"])
+
+
 def test_what_waits_behind_a_dead_event_hides_no_other(sql: Sql, start_relay: StartRelay) -> None:
     ids = insert_events(sql, [*["stuck"] * 3000, "free"])
     sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [ids[0]])

@@ -124,7 +124,7 @@ class Relay:
         self._woken.clear()
         try:
             rows = await self._store.claim()
-        except psycopg.OperationalError as error:
+        except psycopg.Error as error:
             self._database.begun(error)
             asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self._woken.set)
             return []
@@ -135,6 +135,8 @@ class Relay:
         async with self._publisher:
             outcome = await self._publish_all(rows, stop)
         await self._settle(rows, outcome, stop)
+        if outcome.broker_failed:
+            await stop.sleep(RECONNECT_SECONDS)
         # Rows that came in behind these could not be claimed until now.
         self._woken.set()
 
@@ -157,7 +159,8 @@ class Relay:
             outcome.broker_failed = True
             self._publishing.begun(BrokerUnavailable("no confirmation in time"))
             lane.cancel()
-        await asyncio.gather(*lanes, return_exceptions=True)
+        # A client may take its time with being cancelled, or not mind it at all.
+        await asyncio.wait(lanes, timeout=timeout)
         return outcome
 
     async def _publish(
@@ -168,7 +171,7 @@ class Relay:
             if stop or time.monotonic() > deadline:
                 return
             try:
-                await self._broker.publish(self._message(row))
+                await self._broker.publish(self._checked_message(row))
             except Refused as error:
                 outcome.refused.append(Refusal(row, str(error)))
                 return
@@ -185,7 +188,7 @@ class Relay:
         while True:
             try:
                 await self._write(rows, outcome)
-            except psycopg.OperationalError as error:
+            except psycopg.Error as error:
                 self._database.begun(error)
             else:
                 return
@@ -202,6 +205,15 @@ class Relay:
         if undecided := outcome.undecided(rows):
             delay = self._settings.poll_interval if outcome.broker_failed else timedelta(0)
             await self._store.release(undecided, delay)
+
+    def _checked_message(self, row: Row) -> Message:
+        """Write the message; who fills the table by hand may have made that impossible."""
+        try:
+            return self._message(row)
+        except Refused:
+            raise
+        except Exception as error:
+            raise Refused(f"it is no event: {type(error).__name__}: {error}") from error
 
     def _message(self, row: Row) -> Message:
         body = row.payload.encode()
@@ -227,7 +239,7 @@ class Relay:
 
         async def listen() -> None:
             while True:
-                with suppress(psycopg.OperationalError):
+                with suppress(psycopg.Error):
                     async with await connect(database, f"{name}-listener") as connection:
                         await connection.execute(f"LISTEN {CHANNEL}")
                         self._woken.set()
@@ -247,7 +259,7 @@ class Relay:
         async def purge() -> None:
             while True:
                 purged = 0
-                with suppress(psycopg.OperationalError):
+                with suppress(psycopg.Error):
                     purged = await self._store.purge()
                 await asyncio.sleep(0 if purged else self._settings.purge_interval.total_seconds())
 

@@ -46,6 +46,7 @@ class Recorder:
         self.database = service.get(Database)
         self.events = service.get(Events)
         self.failures = 0
+        self.failure: BaseException = RuntimeError("not today")
         self.attempts = 0
         self.seconds = 0.0
 
@@ -58,7 +59,7 @@ class Recorder:
         await asyncio.sleep(self.seconds)
         if self.failures:
             self.failures -= 1
-            raise RuntimeError("not today")
+            raise self.failure
 
 
 class ThingCopied:
@@ -166,10 +167,15 @@ async def test_repeated_deliveries_have_one_effect_even_at_the_same_time(
     assert failures(sql) == []
 
 
+@pytest.mark.parametrize("failure", [RuntimeError("not today"), asyncio.CancelledError()])
 async def test_a_handler_that_fails_is_tried_again_and_leaves_no_half_effect(
-    service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
+    service: Service,
+    recorder: Recorder,
+    send: Callable[..., Any],
+    sql: Sql,
+    failure: BaseException,
 ) -> None:
-    recorder.failures = 2
+    recorder.failures, recorder.failure = 2, failure
     async with working(service):
         await send("a")
         await eventually(lambda: effects(sql) == [1])

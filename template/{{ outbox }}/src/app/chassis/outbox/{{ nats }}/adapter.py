@@ -156,6 +156,7 @@ class NatsBroker:
             reconnect_time_wait=0,
             connect_timeout=max(1, round(self.settings.connect_timeout.total_seconds())),
             ping_interval=PING_SECONDS,
+            pending_size=0,  # more than that it would wait with, and not be cancelled
             closed_cb=on_closed,
             error_cb=on_error,
         )

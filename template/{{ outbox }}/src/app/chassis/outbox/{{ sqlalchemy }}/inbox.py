@@ -105,6 +105,12 @@ class Inbox:
                 await handler(event)
         except ValidationError as error:
             raise Malformed(_complaints(error)) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # Else the consumer would end with it, and nobody would hear of it.
+            raise RuntimeError("what the handler waited for was cancelled") from None
 
     async def _keep(self, consumer: Consumer, message: Message, error: Exception) -> None:
         """Keep a message that failed; one that was kept before stays as it is."""
