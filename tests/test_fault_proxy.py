@@ -66,7 +66,7 @@ def test_no_connection_is_lost_while_the_proxy_is_switched_or_ends(
 ):
     lost: list[object] = []
 
-    def note(seen: sys.UnraisableHookArgs) -> None:
+    def note(seen: "sys.UnraisableHookArgs") -> None:
         lost.append(seen.exc_value)
 
     monkeypatch.setattr(sys, "unraisablehook", note)
