@@ -5,11 +5,13 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from slipway.catalogue import load_catalogue
+
 from benchmarks import copying, memory, paging, relay, report, requests, start_up
 from benchmarks.services import SIZES
 
 FRAMEWORKS = ("fastapi", "litestar")
-BROKERS = ("nats", "rabbitmq", "kafka", "redis")
+BROKERS = load_catalogue().question("broker").values
 
 Measurement = Callable[[Path, argparse.Namespace], report.Table]
 

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.kit.processes import ServiceProcess
+from tests.kit.wire import connection_to, exchange
 
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
@@ -116,23 +117,6 @@ def test_slow_headers_are_given_up(start_service: StartService) -> None:
         started = time.monotonic()
         assert exchange(slow, b"GET / HTTP/1.1\r\nHost: local") == b""
         assert time.monotonic() - started < 5
-
-
-def connection_to(server: ServiceProcess) -> socket.socket:
-    """Open a connection that gives up after a while, and keeps little of what it is sent."""
-    host, port = server.url.removeprefix("http://").split(":")
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    connection.settimeout(15)
-    connection.connect((host, int(port)))
-    return connection
-
-
-def exchange(server: ServiceProcess, data: bytes) -> bytes:
-    """Send bytes and read until the server closes the connection."""
-    with connection_to(server) as connection:
-        connection.sendall(data)
-        return b"".join(iter(lambda: connection.recv(4096), b""))
 
 
 def keep_asking(connection: socket.socket) -> None:

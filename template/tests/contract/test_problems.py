@@ -1,13 +1,11 @@
 """Every failure is a problem (RFC 9457), whoever noticed it."""
 
-import socket
-from urllib.parse import urlsplit
-
 import httpx2
 import pytest
 
 from app.chassis.errors import MOST_VIOLATIONS, problem_types, violations
 from tests.kit.processes import ServiceProcess
+from tests.kit.wire import exchange
 
 
 def assert_problem(response: httpx2.Response, status: int, slug: str) -> None:
@@ -32,13 +30,9 @@ def test_a_wrong_method_is_a_problem_that_names_the_right_ones(client: httpx2.Cl
 
 
 def test_a_head_request_that_is_refused_gets_no_body(server: ServiceProcess) -> None:
-    address = urlsplit(server.url)
     refused = b"HEAD /v1/nothing-here HTTP/1.1\r\nHost: localhost\r\nAccept: text/html\r\n\r\n"
     last = b"HEAD /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    with socket.create_connection((address.hostname, address.port), timeout=10) as connection:
-        connection.sendall(refused + last)
-        answers = b"".join(iter(lambda: connection.recv(4096), b""))
-    first, second, rest = answers.split(b"\r\n\r\n")
+    first, second, rest = exchange(server, refused + last).split(b"\r\n\r\n")
     assert first.startswith(b"HTTP/1.1 406 ")
     assert second.startswith(b"HTTP/1.1 200 ")
     assert rest == b""

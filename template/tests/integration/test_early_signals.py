@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.kit.processes import run_process
-from tests.kit.signals import minds
+from tests.kit.signals import minds, needs_proc
 from tests.kit.waiting import eventually
 
 # What a handler raises while the interpreter calls back a weak reference is lost.
@@ -25,9 +25,8 @@ stopping.leave_if_told()
 os.write(1, b" for ever")
 """
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
-
+@needs_proc
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize(("command", "status"), [("serve", 0), ("migrate", 128)])
 def test_a_signal_during_the_imports_ends_the_process(
@@ -40,6 +39,7 @@ def test_a_signal_during_the_imports_ends_the_process(
         assert process.output.read_text() == ""
 
 
+@needs_proc
 @pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9])
 def test_a_signal_at_any_other_moment_of_the_start_ends_it_too(
     environment: dict[str, str], seconds: float

@@ -1,9 +1,17 @@
 """What a process does when it gets a signal, as the kernel knows it."""
 
 import signal
+import sys
 from pathlib import Path
 
+import pytest
+
 from tests.kit.processes import ServiceProcess
+
+needs_proc = pytest.mark.skipif(
+    sys.platform != "linux",
+    reason="only Linux has /proc, which tells which signals a process handles",
+)
 
 
 def minds(process: ServiceProcess, signum: signal.Signals) -> bool:

@@ -1,16 +1,15 @@
 """A relay or a worker that is told to stop while it is still starting stops at once."""
 
 import signal
-import sys
 import time
 
 import pytest
 
 from tests.kit.processes import run_process
-from tests.kit.signals import minds
+from tests.kit.signals import minds, needs_proc
 from tests.kit.waiting import eventually
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+pytestmark = needs_proc
 
 
 @pytest.mark.parametrize("seconds", [0, 0.7])

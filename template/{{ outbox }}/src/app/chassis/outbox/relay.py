@@ -171,7 +171,7 @@ class Relay:
             if stop or time.monotonic() > deadline:
                 return
             try:
-                await self._broker.publish(self._checked_message(row))
+                await self._broker.publish(self._message(row))
             except Refused as error:
                 outcome.refused.append(Refusal(row, str(error)))
                 return
@@ -206,29 +206,24 @@ class Relay:
             delay = self._settings.poll_interval if outcome.broker_failed else timedelta(0)
             await self._store.release(undecided, delay)
 
-    def _checked_message(self, row: Row) -> Message:
-        """Write the message; who fills the table by hand may have made that impossible."""
-        try:
-            return self._message(row)
-        except Refused:
-            raise
-        except Exception as error:
-            raise Refused(f"it is no event: {type(error).__name__}: {error}") from error
-
     def _message(self, row: Row) -> Message:
         body = row.payload.encode()
         if len(body) > self._settings.max_event_bytes:
             raise Refused(f"the payload has {len(body)} bytes, more than OUTBOX_MAX_EVENT_BYTES")
         if not cloudevents.is_address(row.type):
             raise Refused("the event's type is not words joined by dots")
-        headers = cloudevents.headers_of(
-            id_=row.id,
-            type_=row.type,
-            source=self._source,
-            subject=row.aggregateid,
-            time=row.created,
-            trace=from_json(row.trace),
-        )
+        try:
+            headers = cloudevents.headers_of(
+                id_=row.id,
+                type_=row.type,
+                source=self._source,
+                subject=row.aggregateid,
+                time=row.created,
+                trace=from_json(row.trace),
+            )
+        except Exception as error:
+            # Whoever fills the table by hand may have made it impossible.
+            raise Refused(f"it is no event: {type(error).__name__}: {error}") from error
         return Message(row.id, row.type, row.aggregateid, headers, body)
 
     @asynccontextmanager

@@ -158,7 +158,7 @@ async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
 class Store:
     """One relay's view of the table, over one connection that is opened again when it is lost.
 
-    Every method raises `psycopg.OperationalError` while the database cannot be used.
+    Every method raises `psycopg.Error` while the database cannot be used.
     """
 
     def __init__(self, database: DatabaseSettings, settings: OutboxSettings, name: str) -> None:
@@ -182,7 +182,9 @@ class Store:
             rows, mine, looked_at = await self._claim(impatient=impatient)
             if not mine:
                 await asyncio.sleep(TURN_SECONDS)
-            elif not self._look_further(len(rows), looked_at=looked_at) or rows:
+                continue
+            more = self._look_further(len(rows), looked_at=looked_at)
+            if rows or not more:
                 return rows
 
     async def _claim(self, *, impatient: bool) -> tuple[list[Row], bool, int]:
