@@ -193,6 +193,20 @@ def test_the_relay_survives_the_loss_of_its_connections_to_the_database(
         assert relay.terminate() == 0
 
 
+def test_the_relay_survives_what_the_database_says_of_the_table(
+    sql: Sql, start_relay: StartRelay
+) -> None:
+    with start_relay() as relay:
+        sql.execute("ALTER TABLE outbox RENAME TO elsewhere")
+        try:
+            eventually(lambda: relay.events("database_unavailable"))
+        finally:
+            sql.execute("ALTER TABLE elsewhere RENAME TO outbox")
+        insert_events(sql, ["a"])
+        eventually(lambda: all_published(sql))
+        assert relay.terminate() == 0
+
+
 def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
     sql: Sql, start_relay: StartRelay, outbox_environment: dict[str, str]
 ) -> None:
@@ -210,9 +224,12 @@ def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
         eventually(lambda: all_published(sql))
 
 
-def test_a_row_that_is_no_event_dies_and_stops_no_other(sql: Sql, start_relay: StartRelay) -> None:
+@pytest.mark.parametrize("trace", ["null", '{"x-request-id": 5}', '{"traceparent": null}'])
+def test_a_row_that_is_no_event_dies_and_stops_no_other(
+    sql: Sql, start_relay: StartRelay, trace: str
+) -> None:
     (wrong,) = insert_events(sql, ["wrong"])
-    sql.execute("UPDATE outbox SET trace = 'null' WHERE id = %s", [wrong])
+    sql.execute("UPDATE outbox SET trace = %s WHERE id = %s", [trace, wrong])
     insert_events(sql, ["right"])
     with start_relay():
         eventually(lambda: statuses(sql) == ["dead", "published"])

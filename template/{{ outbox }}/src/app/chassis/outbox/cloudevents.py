@@ -53,7 +53,7 @@ def headers_of(
         "ce-partitionkey": subject,
         "ce-time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
         "content-type": JSON,
-        **{name: trace[name] for name in TRACE_HEADERS if name in trace},
+        **{name: escaped(trace[name]) for name in TRACE_HEADERS if name in trace},
     }
 
 

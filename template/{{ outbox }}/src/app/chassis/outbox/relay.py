@@ -24,7 +24,7 @@ from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.consumers import Consumer, Consumers
 from app.chassis.outbox.process import Outage, Stop, run_until_stopped
 from app.chassis.outbox.settings import HeartbeatSettings, OutboxSettings
-from app.chassis.outbox.store import Refusal, Row, Store, connect
+from app.chassis.outbox.store import Batch, Refusal, Row, Store, connect
 from app.chassis.service import Service
 
 # While one batch is being published, the one before it is marked and the one behind it claimed.
@@ -33,6 +33,8 @@ RECONNECT_SECONDS = 0.5
 CHANNEL = "outbox"
 # How many aggregates are published side by side; more make no broker faster.
 LANES = 100
+
+NOTHING = Batch([], 0)
 
 _AGGREGATE = attrgetter("aggregatetype", "aggregateid")
 
@@ -106,13 +108,13 @@ class Relay:
             while not stop:
                 await stop.or_done(self._broker.ready())
                 await free.acquire()
-                rows = [] if stop else await self._claim()
-                if rows:
-                    delivery = deliveries.create_task(self._deliver(rows, stop))
+                batch = NOTHING if stop else await self._claim()
+                if batch.rows:
+                    delivery = deliveries.create_task(self._deliver(batch, stop))
                     delivery.add_done_callback(lambda _: free.release())
                 else:
                     free.release()
-                if len(rows) < self._settings.batch_size:
+                if len(batch.rows) < self._settings.batch_size:
                     await stop.or_done(self._wait_for_more())
 
     async def _wait_for_more(self) -> None:
@@ -120,31 +122,34 @@ class Relay:
             async with asyncio.timeout(self._settings.poll_interval.total_seconds()):
                 await self._woken.wait()
 
-    async def _claim(self) -> list[Row]:
+    async def _claim(self) -> Batch:
         self._woken.clear()
         try:
-            rows = await self._store.claim()
+            batch = await self._store.claim()
         except psycopg.Error as error:
             self._database.begun(error)
             asyncio.get_running_loop().call_later(RECONNECT_SECONDS, self._woken.set)
-            return []
+            return NOTHING
         self._database.over()
-        return rows
+        return batch
 
-    async def _deliver(self, rows: list[Row], stop: Stop) -> None:
+    async def _deliver(self, batch: Batch, stop: Stop) -> None:
         async with self._publisher:
-            outcome = await self._publish_all(rows, stop)
-        await self._settle(rows, outcome, stop)
+            outcome = await self._publish_all(batch, stop)
+        await self._settle(batch.rows, outcome, stop)
         if outcome.broker_failed:
             await stop.sleep(RECONNECT_SECONDS)
         # Rows that came in behind these could not be claimed until now.
         self._woken.set()
 
-    async def _publish_all(self, rows: list[Row], stop: Stop) -> Outcome:
+    async def _publish_all(self, batch: Batch, stop: Stop) -> Outcome:
         """Publish each aggregate's rows one after the other, the aggregates side by side."""
         timeout = self._settings.publish_timeout.total_seconds()
-        deadline = time.monotonic() + timeout
-        chains = [list(chain) for _, chain in groupby(sorted(rows, key=_AGGREGATE), _AGGREGATE)]
+        now = time.monotonic()
+        # What begins last has its time before another relay may take the batch over.
+        deadline = min(now, batch.deadline - 2 * timeout) + timeout
+        ordered = sorted(batch.rows, key=_AGGREGATE)
+        chains = [list(chain) for _, chain in groupby(ordered, _AGGREGATE)]
         outcome, waiting = Outcome(), iter(chains)
 
         async def publish_chains() -> None:
@@ -154,7 +159,7 @@ class Relay:
 
         lanes = [asyncio.create_task(publish_chains()) for _ in chains[:LANES]]
         # No lane begins anything after the deadline, so what is left then has no answer.
-        _, unanswered = await asyncio.wait(lanes, timeout=2 * timeout)
+        _, unanswered = await asyncio.wait(lanes, timeout=max(0, deadline - now) + timeout)
         for lane in unanswered:
             outcome.broker_failed = True
             self._publishing.begun(BrokerUnavailable("no confirmation in time"))

@@ -64,7 +64,7 @@ WITH turn AS MATERIALIZED (
         ORDER BY position LIMIT %(batch)s
     )) AND status = 'pending'
     RETURNING id::text AS id, position, aggregatetype, aggregateid, type,
-        payload::text AS payload, created, trace::text AS trace, attempts
+        payload::text AS payload, created, trace::text AS trace, attempts, available_at
 )
 SELECT claimed.*, mine, looked_at
 FROM turn CROSS JOIN (SELECT count(*) AS looked_at FROM waiting) AS look
@@ -81,14 +81,16 @@ WHERE id = ANY(%(ids)s::uuid[]) AND status <> 'published'
 
 RELEASED: LiteralString = """
 UPDATE outbox SET available_at = now() + %(delay)s, claimed_by = NULL
-WHERE id = ANY(%(ids)s::uuid[]) AND status = 'pending' AND claimed_by = %(relay)s
+WHERE id = ANY(%(ids)s::uuid[]) AND status = 'pending'
+    AND claimed_by = %(relay)s AND available_at = %(leased_until)s
 """
 
 REFUSED: LiteralString = """
 UPDATE outbox
 SET attempts = attempts + 1, error = %(error)s, claimed_by = NULL, status = %(status)s,
     available_at = now() + %(delay)s
-WHERE id = %(id)s::uuid AND status = 'pending' AND claimed_by = %(relay)s
+WHERE id = %(id)s::uuid AND status = 'pending'
+    AND claimed_by = %(relay)s AND available_at = %(leased_until)s
 """
 
 PURGE: LiteralString = """
@@ -130,6 +132,15 @@ class Row:
     created: datetime
     trace: str
     attempts: int
+    leased_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows that are this relay's own until `deadline`, on the clock of `time.monotonic`."""
+
+    rows: list[Row]
+    deadline: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +181,7 @@ class Store:
         self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
 
-    async def claim(self) -> list[Row]:
+    async def claim(self) -> Batch:
         """Lease the next rows, in order; of an aggregate either its first ones or none.
 
         One relay claims at a time, as two would reach for the same rows. But none waits long for
@@ -178,14 +189,14 @@ class Store:
         """
         impatient_at = time.monotonic() + LONGEST_TURN_SECONDS
         while True:
-            impatient = time.monotonic() > impatient_at
-            rows, mine, looked_at = await self._claim(impatient=impatient)
+            asked_at = time.monotonic()
+            rows, mine, looked_at = await self._claim(impatient=asked_at > impatient_at)
             if not mine:
                 await asyncio.sleep(TURN_SECONDS)
                 continue
             more = self._look_further(len(rows), looked_at=looked_at)
             if rows or not more:
-                return rows
+                return Batch(rows, asked_at + self._settings.lease.total_seconds())
 
     async def _claim(self, *, impatient: bool) -> tuple[list[Row], bool, int]:
         parameters = {
@@ -201,7 +212,7 @@ class Store:
             found = await (await connection.execute(CLAIM, parameters)).fetchall()
         # With nothing to claim there is one row all the same, which says how far this looked.
         rows = [Row(*columns) for *columns, _, _ in found if columns[0] is not None]
-        _, mine, looked_at = found[0][-3:]
+        mine, looked_at = found[0][-2:]
         return rows, mine, looked_at
 
     def _look_further(self, claimed: int, *, looked_at: int) -> bool:
@@ -221,9 +232,14 @@ class Store:
         await self._execute(PUBLISHED, {"ids": [row.id for row in rows]})
 
     async def release(self, rows: Sequence[Row], delay: timedelta) -> None:
-        """Give rows back that were not decided upon."""
-        ids = [row.id for row in rows]
-        await self._execute(RELEASED, {"ids": ids, "delay": delay, "relay": self._relay})
+        """Give rows of one batch back, unless they have been claimed again meanwhile."""
+        parameters = {
+            "ids": [row.id for row in rows],
+            "delay": delay,
+            "relay": self._relay,
+            "leased_until": rows[0].leased_until,
+        }
+        await self._execute(RELEASED, parameters)
 
     async def mark_refused(self, refusal: Refusal) -> None:
         """Count an attempt, and set the next one; after the last the row is dead."""
@@ -233,6 +249,7 @@ class Store:
         parameters = {
             "id": row.id,
             "relay": self._relay,
+            "leased_until": row.leased_until,
             "error": refusal.reason,
             "status": "dead" if dead else "pending",
             "delay": pause(attempts, settings.backoff, settings.backoff_limit),

@@ -4,9 +4,11 @@ import asyncio
 import sys
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
+from typing import Any
 
 import aiormq
 import pytest
+from aiormq import Channel
 from aiormq.abc import AbstractChannel, ArgumentsType, DeliveredMessage
 from pamqp.commands import Basic
 
@@ -119,6 +121,24 @@ async def test_a_message_that_ends_each_of_its_readers_is_set_aside_and_not_lost
         await subscription.close()
     dead = await first_of(channel, f"{topic}.recorder.dead")
     assert dead.header.properties.message_id == "1"
+
+
+async def test_a_reader_that_could_not_begin_holds_nothing_back(
+    broker: RabbitBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    await broker.publish(MESSAGE)
+    begin = Channel.basic_consume
+
+    async def begin_and_fail(self: Channel, *args: Any, **kwargs: Any) -> None:
+        await begin(self, *args, **kwargs)
+        raise TimeoutError
+
+    with monkeypatch.context() as patched, pytest.raises(BrokerUnavailable):
+        patched.setattr(Channel, "basic_consume", begin_and_fail)
+        await broker.subscribe("recorder", topic, [TYPE])
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    assert (await fetched(subscription)).message.id == "1"
 
 
 async def test_a_message_without_an_id_is_recognised_by_its_content(

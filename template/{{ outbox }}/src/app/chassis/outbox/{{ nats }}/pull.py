@@ -13,11 +13,13 @@ from contextlib import suppress
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
 
 WAIT_SECONDS = 1.0
 REQUEST_SECONDS = 30
+CLOSE_SECONDS = 1
 MESSAGE_ID = "nats-msg-id"
 NO_RESPONDERS = "503"
 
@@ -34,6 +36,7 @@ class PullSubscription:
         self._topic = topic
         self._requests = f"$JS.API.CONSUMER.MSG.NEXT.{topic}.{consumer}"
         self._inbox = inbox
+        self._subscription: Subscription | None = None
         self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._expected = 0
         self._expires = 0.0
@@ -44,7 +47,7 @@ class PullSubscription:
         """Listen for what is going to be requested."""
         inbox = client.new_inbox()
         subscription = cls(client, topic, consumer, inbox)
-        await client.subscribe(inbox, cb=subscription.on_message)
+        subscription._subscription = await client.subscribe(inbox, cb=subscription.on_message)
         return subscription
 
     async def on_message(self, message: Msg) -> None:
@@ -73,7 +76,11 @@ class PullSubscription:
         return [_NatsDelivery(message, self._topic) for message in fetched]
 
     async def close(self) -> None:
-        """Give back what has come in and was not fetched."""
+        """End the request, and give back what has come in and was not fetched."""
+        if self._subscription is not None:
+            with suppress(*FAILURES):
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._subscription.drain()
         while not self._arrived.empty():
             await _NatsDelivery(self._arrived.get_nowait(), self._topic).give_back(0)
 

@@ -33,8 +33,13 @@ class QueueSubscription:
         """Have the broker send what is in the queue."""
         subscription = cls(channel, types)
         channel.on_consumer_cancel_callbacks.add(subscription.on_cancel)
-        await channel.basic_qos(prefetch_count=PREFETCH)
-        await channel.basic_consume(queue, subscription.on_message)
+        try:
+            await channel.basic_qos(prefetch_count=PREFETCH)
+            await channel.basic_consume(queue, subscription.on_message)
+        except BaseException:
+            # The broker may have begun to send, and would wait to hear what nobody reads.
+            await subscription.close()
+            raise
         return subscription
 
     async def on_message(self, raw: DeliveredMessage) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import ResponseError
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
 from app.chassis.outbox.entries import message_of
@@ -40,8 +40,9 @@ return gone
 
 Entry = tuple[bytes, Mapping[bytes, bytes]]
 
-# RuntimeError: uvloop's word for a connection that was closed in the meantime.
-FAILURES = (RedisError, OSError, TimeoutError, RuntimeError)
+# When a connection is lost, the client passes on what its transport says, whatever that is:
+# uvloop's word for one that is closed is RuntimeError.
+FAILURES = (Exception,)
 
 
 @dataclass(frozen=True, slots=True)
