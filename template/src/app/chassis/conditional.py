@@ -15,40 +15,73 @@ def etag(version: int) -> str:
     return f'"{version}"'
 
 
-def not_modified(if_none_match: str | None, version: int) -> bool:
-    """Whether the client already has this version, in whichever content coding."""
-    if if_none_match is None:
-        return False
-    tags = {_plain(tag.removeprefix("W/")) for tag in TAG.findall(if_none_match)}
-    return if_none_match.strip() == "*" or etag(version) in tags
+@dataclass(frozen=True)
+class Precondition:
+    """What a change is based on: one of `tags`, and none of `excluded`; None is any."""
+
+    tags: frozenset[str] | None
+    excluded: frozenset[str] | None = frozenset()
+
+    def check(self, actual: int) -> None:
+        """Raise `PreconditionFailed` if the resource has another version, or an excluded one."""
+        tag = etag(actual)
+        if self.tags is not None and tag not in self.tags:
+            raise PreconditionFailed("The resource has another version now.")
+        if self.excluded is None or tag in self.excluded:
+            raise PreconditionFailed("The resource has a version that If-None-Match excludes.")
 
 
 @dataclass(frozen=True)
-class Precondition:
-    """The entity tags that a change may be based on; None is any."""
+class Conditions:
+    """`If-Match` and `If-None-Match` as they were sent.
 
-    tags: frozenset[str] | None
-
-    def check(self, actual: int) -> None:
-        """Raise `PreconditionFailed` unless the resource's version still has one of the tags."""
-        if self.tags is not None and etag(actual) not in self.tags:
-            raise PreconditionFailed("The resource has another version now.")
-
-
-def precondition(if_match: str | None) -> Precondition:
-    """Read `If-Match`, compared strongly, in whichever content coding the client saw the resource.
-
-    Raises:
-        PreconditionRequired: the header is missing (RFC 6585).
-        BadRequest: it is not a list of entity tags.
+    Tags name a version in whichever content coding the client saw it. Those in `If-Match` are
+    compared strongly, those in `If-None-Match` weakly.
     """
-    if if_match is None:
-        raise PreconditionRequired("Name the version that you change, in If-Match.")
-    if if_match.strip() == "*":
-        return Precondition(None)
-    if not TAGS.fullmatch(if_match):
-        raise BadRequest("If-Match must hold entity tags in double quotes, or *.")
-    return Precondition(frozenset(map(_plain, TAG.findall(if_match))))
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+
+    def for_change(self) -> Precondition:
+        """What a change must be based on.
+
+        Raises:
+            PreconditionRequired: `If-Match` is missing (RFC 6585).
+            BadRequest: one of them is not a list of entity tags.
+        """
+        if self.if_match is None:
+            raise PreconditionRequired("Name the version that you change, in If-Match.")
+        tags = _listed("If-Match", self.if_match)
+        if self.if_none_match is None:
+            return Precondition(tags)
+        excluded = _listed("If-None-Match", self.if_none_match)
+        return Precondition(tags, excluded and frozenset(map(_weakly, excluded)))
+
+    def not_modified(self, version: int) -> bool:
+        """Whether the client already has this version; what it cannot mean, it does not have.
+
+        Raises:
+            PreconditionFailed: `If-Match` asks for another version.
+            BadRequest: it is not a list of entity tags.
+        """
+        if self.if_match is not None:
+            Precondition(_listed("If-Match", self.if_match)).check(version)
+        if self.if_none_match is None:
+            return False
+        tags = {_plain(_weakly(tag)) for tag in TAG.findall(self.if_none_match)}
+        return self.if_none_match.strip() == "*" or etag(version) in tags
+
+
+def _listed(name: str, value: str) -> frozenset[str] | None:
+    if value.strip() == "*":
+        return None
+    if not TAGS.fullmatch(value):
+        raise BadRequest(f"{name} must hold entity tags in double quotes, or *.")
+    return frozenset(map(_plain, TAG.findall(value)))
+
+
+def _weakly(tag: str) -> str:
+    return tag.removeprefix("W/")
 
 
 def _plain(tag: str) -> str:

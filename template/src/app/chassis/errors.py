@@ -53,9 +53,11 @@ class ProblemDocument(BaseModel):
 class Problem(Exception):
     """A failure that the client is told about.
 
-    A subclass names one problem type: its docstring is what `GET /problems/{slug}` shows.
+    A subclass names one problem type: its docstring is what `GET /problems/{slug}` shows. `uri` is
+    that of a type which a standard defines; the others get one of the service's own.
     """
 
+    uri: ClassVar[str | None] = None
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal-error"
     title: ClassVar[str] = "Internal error"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, HttpUrl, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.chassis.asgi import Scope, header
-from app.chassis.conditional import etag, not_modified
+from app.chassis.conditional import Conditions, etag
 from app.chassis.errors import BadRequest, repeated_parameters
 from app.chassis.listing.pages import CursorPage, OffsetPage, PageLinks
 from app.chassis.settings import CommaSeparated, Duration, Settings
@@ -94,11 +94,15 @@ def render_resource(
     version: int,
     *,
     location: str | None = None,
-    if_none_match: str | None = None,
+    conditions: Conditions | None = None,
 ) -> Rendered:
-    """Answer with one resource and its entity tag: 201 with a location, 304 where it is known."""
+    """Answer with one resource and its entity tag: 201 with a location, 304 where it is known.
+
+    Raises:
+        PreconditionFailed: the client asked for another version, in `If-Match`.
+    """
     headers = {"etag": etag(version)}
-    if not_modified(if_none_match, version):
+    if conditions is not None and conditions.not_modified(version):
         return Rendered(304, headers, b"")
     if location is not None:
         headers["location"] = location

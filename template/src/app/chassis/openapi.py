@@ -17,6 +17,7 @@ PLACES = ("path", "query", "header", "cookie")
 FRAMEWORK_REFUSALS = ("400", "422")
 """A framework's own ideas of what a refused request is answered with."""
 METHODS = ("get", "put", "post", "patch", "delete")
+CHANGES = ("put", "patch", "delete")
 PROBLEMS: dict[int, str] = {
     400: "The request could not be understood.",
     404: "There is no such resource.",
@@ -48,10 +49,10 @@ SWAGGER_PAGE = """<!DOCTYPE html>
 </html>
 """
 ENTITY_TAG = r'(W/)?"[!#-~]*"'
-IF_MATCH: Node = {
-    "required": True,
-    "description": "The version to change, as `ETag` named it; `*` is any.",
-    "schema": {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG}(, *{ENTITY_TAG})*)$"},
+ENTITY_TAGS: Node = {"type": "string", "pattern": rf"^(\*|{ENTITY_TAG}(, *{ENTITY_TAG})*)$"}
+CONDITIONS: dict[str, str] = {
+    "if-match": "Versions that the resource must have, as `ETag` named them; `*` is any.",
+    "if-none-match": "Versions that the resource must not have; `*` is any.",
 }
 ETAG: Node = {"description": "The resource's version.", "schema": {"type": "string"}}
 LOCATION: Node = {"description": "Where the new resource is.", "schema": {"type": "string"}}
@@ -101,11 +102,13 @@ def add_problem(operation: Node, status: int, description: str) -> None:
 def _complete_operation(method: str, path: str, operation: Node) -> None:
     responses = operation["responses"]
     for parameter in operation.get("parameters", ()):
-        if parameter["name"].lower() == "if-match":
-            parameter.update(IF_MATCH)
+        name = parameter["name"].lower()
+        if name in CONDITIONS:
+            parameter |= {"description": CONDITIONS[name], "schema": {**ENTITY_TAGS}}
+            parameter["required"] = name == "if-match" and method in CHANGES
     for status in sorted(_statuses(method, path, operation)):
         add_problem(operation, status, PROBLEMS[status])
-    if "if-none-match" in _parameter_names(operation):
+    if method == "get" and _has_version(operation):
         responses["304"] = {
             "description": "The client has this version.",
             "headers": {"ETag": ETAG},
@@ -199,8 +202,10 @@ def _statuses(method: str, path: str, operation: Node) -> set[int]:
         statuses |= {408, 409, 413, 415, 422}
     if "{" in path:
         statuses.add(404)
-        if method in ("put", "patch", "delete"):
+        if method in CHANGES:
             statuses |= {409, 412, 428}
+        elif "if-match" in _parameter_names(operation):
+            statuses.add(412)
     return statuses
 
 

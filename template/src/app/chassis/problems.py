@@ -29,7 +29,7 @@ class ProblemRenderer:
 
     def type_uri(self, kind: type[Problem]) -> str:
         """The absolute URI of a problem type."""
-        return f"{self._types}/{kind.slug}"
+        return kind.uri or f"{self._types}/{kind.slug}"
 
     def status_of(self, kind: type[Problem]) -> int:
         """The status that `kind` is sent with; that of validation errors is a setting."""

@@ -1,7 +1,7 @@
 """API versions: by path (`/v1/orders`), by media type (`/orders`), and how one is retired."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
@@ -22,14 +22,15 @@ from app.chassis.asgi import (
     with_headers,
 )
 from app.chassis.errors import PROBLEM_MEDIA_TYPE, Gone, NotAcceptable, Problem
+from app.chassis.http import JSON
 
 VERSIONS = (1,)
 CURRENT = VERSIONS[-1]
 VENDOR_TYPE = f"application/vnd.{about.SLUG}+json"
 
-_VERSIONED = re.compile(r"/v[0-9]+(/|$)")
+_VERSIONED = re.compile(r"/v([0-9]{1,4})(?:/|$)")
 _UNVERSIONED = ("/health", "/metrics", "/openapi.json", "/docs", "/problems", "/.well-known")
-_PRODUCED = frozenset({"application/json", PROBLEM_MEDIA_TYPE, "application/*", "*/*"})
+_PRODUCED = frozenset({JSON, PROBLEM_MEDIA_TYPE, "application/*", "*/*"})
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -44,7 +45,10 @@ class Accepted:
 
 
 class ContentNegotiation:
-    """Serves `/orders` as the version that `Accept` names, and refuses what cannot be produced."""
+    """Serves `/orders` as the version that `Accept` names, and refuses what cannot be produced.
+
+    A path that names its version is served in either media type, too.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -54,16 +58,13 @@ class ContentNegotiation:
         if path == "/" or path.startswith(_UNVERSIONED):
             await self.app(scope, receive, send)
             return
-        accept = header(scope, b"accept")
-        if _VERSIONED.match(path):
-            if accept not in (None, "*/*", "application/json"):
-                _choose(accept)
-            await self.app(scope, receive, send)
-            return
-        version, vendor = _choose(accept)
-        scope["path"] = f"/v{version}{path}"
-        scope["raw_path"] = scope["path"].encode()
+        named = _VERSIONED.match(path)
         try:
+            versions = (int(named[1]),) if named else VERSIONS
+            version, vendor = _choose(header(scope, b"accept"), versions)
+            if not named:
+                scope["path"] = f"/v{version}{path}"
+                scope["raw_path"] = scope["path"].encode()
             await self.app(scope, receive, _negotiated(send, version if vendor else None))
         except Problem as problem:
             problem.headers["Vary"] = "Accept"
@@ -85,26 +86,30 @@ def parse_accept(text: str) -> list[Accepted]:
     return sorted(ranges, key=lambda accepted: -accepted.weight)
 
 
-def _choose(accept: str | None) -> tuple[int, bool]:
-    """The version to serve, and whether the vendor's own media type was asked for."""
-    if accept is None or not accept.strip():
-        return CURRENT, False
+def _choose(accept: str | None, versions: Sequence[int]) -> tuple[int, bool]:
+    """The one of `versions` to serve, and whether the vendor's own media type was asked for."""
+    if accept in (None, "", "*/*", JSON):
+        return versions[-1], False
     ranges = parse_accept(accept)
-    refused = {item.media_type for item in ranges if item.weight <= 0}
     for accepted in ranges:
         if accepted.weight <= 0:
             break
         if accepted.media_type == VENDOR_TYPE:
             if accepted.version is None:
-                return CURRENT, True
-            if accepted.version in map(str, VERSIONS):
+                return versions[-1], True
+            if accepted.version in map(str, versions):
                 return int(accepted.version), True
-        elif accepted.media_type in _PRODUCED and "application/json" not in refused:
-            return CURRENT, False
-    known = ", ".join(f"{VENDOR_TYPE};version={version}" for version in VERSIONS)
-    raise NotAcceptable(
-        f"This service produces application/json and {known}.", headers={"Vary": "Accept"}
-    )
+        elif accepted.media_type in _PRODUCED and not _refuses_json(ranges):
+            return versions[-1], False
+    known = ", ".join(f"{VENDOR_TYPE};version={version}" for version in versions)
+    raise NotAcceptable(f"This service produces {JSON} and {known}.")
+
+
+def _refuses_json(ranges: list[Accepted]) -> bool:
+    """Whether the range that describes JSON most closely has no weight (RFC 9110, 12.5.1)."""
+    weights = {item.media_type: item.weight for item in reversed(ranges)}
+    closest = next((name for name in (JSON, "application/*", "*/*") if name in weights), None)
+    return closest is not None and weights[closest] <= 0
 
 
 def _negotiated(send: Send, version: int | None) -> Send:
@@ -124,7 +129,7 @@ def _negotiated(send: Send, version: int | None) -> Send:
 
 def _vendor(item: Header, version: int) -> Header:
     key, value = item
-    if key.lower() == b"content-type" and value.startswith(b"application/json"):
+    if key.lower() == b"content-type" and value.startswith(JSON.encode()):
         return key, f"{VENDOR_TYPE};version={version}".encode()
     return item
 

@@ -110,6 +110,17 @@ def test_every_character_of_a_password_counts(client: httpx2.Client) -> None:
                 assert password_grant(client, email, other).status_code == 400
 
 
+@pytest.mark.parametrize("password", ["password123", "1qaz2wsx", "Trustno1", "BASEBALL"])
+def test_a_password_that_many_people_have_is_refused(client: httpx2.Client, password: str) -> None:
+    body = {"email": "common@users.example.com", "password": password}
+    response = client.post("/v1/users", json=body)
+    assert response.status_code == 422
+    (violation,) = response.json()["errors"]
+    assert violation["pointer"] == "#/password"
+    assert violation["detail"] == "is among the most common passwords"
+    assert password not in response.text
+
+
 def test_half_a_character_is_no_password(client: httpx2.Client) -> None:
     body = b'{"email": "half@users.example.com", "password": "four quiet \\ud83e"}'
     response = client.post("/v1/users", content=body, headers={"Content-Type": "application/json"})

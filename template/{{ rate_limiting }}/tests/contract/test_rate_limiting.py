@@ -38,7 +38,8 @@ def test_beyond_the_quota_requests_are_refused_with_a_problem(url: str) -> None:
     assert refused.status_code == 429
     assert refused.headers["content-type"] == "application/problem+json"
     problem = refused.json()
-    assert problem["type"].endswith("/problems/quota-exceeded")
+    assert problem["type"] == "https://iana.org/assignments/http-problem-types#quota-exceeded"
+    assert httpx2.get(f"{url}/problems/quota-exceeded").json()["type"] == problem["type"]
     assert problem["status"] == 429
     assert problem["violated-policies"] == ["default"]
     assert problem["request_id"] == refused.headers["x-request-id"]

@@ -32,6 +32,29 @@ def test_a_change_of_another_version_fails(client: httpx2.Client, stale: str) ->
     assert patch(client, path, {"name": "x"}, '"1"').status_code == 200
 
 
+def test_a_version_that_is_no_more_is_not_sent(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    etag = client.get(path).headers["etag"]
+    for wanted, status in ((etag, 200), (f'"7", {etag}', 200), ("*", 200), ('"7"', 412)):
+        assert client.get(path, headers={"If-Match": wanted}).status_code == status
+    both = {"If-Match": '"7"', "If-None-Match": etag}
+    assert client.get(path, headers=both).status_code == 412
+    assert client.get(path, headers={**both, "If-Match": etag}).status_code == 304
+    assert client.get(path, headers={"If-Match": "no tag"}).status_code == 400
+
+
+def test_a_change_can_exclude_versions(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    etag = client.get(path).headers["etag"]
+    for excluded, status in (("*", 412), (etag, 412), (f"W/{etag}", 412), ("no tag", 400)):
+        headers = {"If-Match": etag, "If-None-Match": excluded}
+        body = {"name": "x", "email": "excluded@example.com"}
+        assert client.put(path, json=body, headers=headers).status_code == status
+        assert client.delete(path, headers=headers).status_code == status
+    headers = {"If-Match": etag, "If-None-Match": '"7"'}
+    assert client.delete(path, headers=headers).status_code == 204
+
+
 def test_of_two_changes_at_once_one_wins(client: httpx2.Client) -> None:
     path = f"/v1/customers/{new_customer(client)['id']}"
     for version in range(1, 6):

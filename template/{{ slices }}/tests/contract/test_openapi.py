@@ -50,6 +50,9 @@ def test_every_operation_documents_its_problems(document: dict[str, Any]) -> Non
 def test_changes_document_their_precondition(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/orders/{order_id}"]["patch"]["responses"]
     assert {"409", "412", "415", "422", "428"} <= set(responses)
+    responses = document["paths"]["/v1/orders/{order_id}"]["get"]["responses"]
+    assert {"304", "412"} <= set(responses)
+    assert "428" not in responses
 
 
 def test_operation_ids_are_unique(document: dict[str, Any]) -> None:

@@ -34,12 +34,31 @@ def test_an_unknown_version_is_not_acceptable(client: httpx2.Client) -> None:
     assert client.get("/customers", headers=either).status_code == 200
 
 
-@pytest.mark.parametrize("accept", ["text/html", "application/json;q=0, */*", "*/*;q=0"])
+@pytest.mark.parametrize(
+    "accept",
+    ["text/html", "application/json;q=0, */*", "*/*;q=0", "application/*;q=0, */*;q=0.5"],
+)
 def test_what_is_not_acceptable_depends_on_accept(client: httpx2.Client, accept: str) -> None:
     for path in ("/customers", "/v1/customers"):
         response = client.get(path, headers={"Accept": accept})
         assert response.status_code == 406
         assert response.headers["vary"] == "Accept"
+
+
+def test_what_is_refused_by_a_wide_range_can_be_asked_for_by_name(client: httpx2.Client) -> None:
+    accept = {"Accept": "application/*;q=0, application/json;q=0.1"}
+    assert client.get("/customers", headers=accept).headers["content-type"] == "application/json"
+
+
+def test_a_path_with_a_version_is_served_in_either_media_type(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    for accept in (VENDOR, "application/json", "*/*"):
+        response = client.get(path, headers={"Accept": accept})
+        expected = "application/json" if accept == "*/*" else accept
+        assert response.headers["content-type"] == expected
+        assert "Accept" in response.headers["vary"].split(", ")
+    other = {"Accept": VENDOR.replace("version=1", "version=2")}
+    assert client.get(path, headers=other).status_code == 406
 
 
 def test_a_version_may_stand_in_quotes(client: httpx2.Client) -> None:

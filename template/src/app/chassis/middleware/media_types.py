@@ -4,9 +4,9 @@ from collections.abc import Collection
 
 from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header
 from app.chassis.errors import UnsupportedMediaType
+from app.chassis.http import JSON
 from app.chassis.versioning import VENDOR_TYPE
 
-JSON = "application/json"
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, TypeVar
 from fastapi import Body, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 
+from app.chassis.conditional import Conditions
 from app.chassis.http import Rendered, ServerSettings, page_links, parse_json
 from app.chassis.listing.pages import PageLinks
 from app.chassis.middleware.media_types import MERGE_PATCH
@@ -55,11 +56,17 @@ async def _links(request: Request) -> PageLinks:
     return page_links(request.scope, service_of(request).get(ServerSettings))
 
 
-IfMatch = Annotated[str | None, Header(alias="If-Match")]
-IfNoneMatch = Annotated[str | None, Header(alias="If-None-Match")]
+async def _conditions(
+    if_match: Annotated[str | None, Header(alias="If-Match")] = None,
+    if_none_match: Annotated[str | None, Header(alias="If-None-Match")] = None,
+) -> Conditions:
+    return Conditions(if_match, if_none_match)
+
+
 Prefer = Annotated[str | None, Header(alias="Prefer", description="`count=exact` adds the total.")]
 MergePatch = Annotated[T, Body(media_type=MERGE_PATCH)]
 Links = Annotated[PageLinks, Depends(_links)]
+Conditional = Annotated[Conditions, Depends(_conditions)]
 
 
 def as_response(rendered: Rendered) -> Response:

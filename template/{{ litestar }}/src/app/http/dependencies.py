@@ -1,5 +1,8 @@
 """What handlers ask for, and how they hand an answer back."""
 
+# Litestar's responses are annotated in part.
+# pyright: reportUnknownMemberType=false
+
 from typing import Annotated, Any, TypeVar, cast
 from urllib.parse import parse_qsl
 
@@ -7,9 +10,11 @@ from litestar import Request, Response
 from litestar.di import Provide
 from litestar.exceptions import InternalServerException
 from litestar.params import BodyKwarg, HeaderParameter
+from litestar.response.base import ASGIResponse
 from pydantic import BaseModel, ValidationError
 
 from app.chassis.asgi import Scope
+from app.chassis.conditional import Conditions
 from app.chassis.errors import BadRequest, invalid_request
 from app.chassis.http import Rendered, ServerSettings, page_links, parse_json
 from app.chassis.listing.pages import PageLinks
@@ -80,14 +85,30 @@ def links_of(request: JsonRequest) -> PageLinks:
     return page_links(scope_of(request), service_of(request).get(ServerSettings))
 
 
-IfMatch = Annotated[str | None, HeaderParameter(name="If-Match")]
-IfNoneMatch = Annotated[str | None, HeaderParameter(name="If-None-Match")]
+def _conditions(
+    if_match: Annotated[str | None, HeaderParameter(name="If-Match")] = None,
+    if_none_match: Annotated[str | None, HeaderParameter(name="If-None-Match")] = None,
+) -> Conditions:
+    return Conditions(if_match, if_none_match)
+
+
+CONDITIONS = Provide(_conditions, sync_to_thread=False)
 Prefer = Annotated[
     str | None, HeaderParameter(name="Prefer", description="`count=exact` adds the total.")
 ]
 MergePatch = Annotated[T, BodyKwarg(media_type=MERGE_PATCH)]
 
 
+class _RenderedResponse(Response[bytes]):
+    """An answer that is what was rendered: Litestar would name the media type of nothing, too."""
+
+    def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIResponse:
+        response = super().to_asgi_response(*args, **kwargs)
+        if not self.content:
+            response.headers.pop("content-type", None)
+        return response
+
+
 def as_response(rendered: Rendered) -> Response[Any]:
     """Hand a rendered answer to Litestar."""
-    return Response(rendered.body, status_code=rendered.status, headers=rendered.headers)
+    return _RenderedResponse(rendered.body, status_code=rendered.status, headers=rendered.headers)

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr
 
+from app.chassis.auth.common_passwords import is_common
 from app.chassis.auth.passwords import LONGEST_PASSWORD
 
 
@@ -16,14 +17,26 @@ def _unicode(password: SecretStr) -> SecretStr:
     return password
 
 
+def _uncommon(password: SecretStr) -> SecretStr:
+    if is_common(password.get_secret_value()):
+        raise ValueError("is among the most common passwords")
+    return password
+
+
 Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
 Password = Annotated[
-    SecretStr, Field(min_length=8, max_length=LONGEST_PASSWORD), AfterValidator(_unicode)
+    SecretStr,
+    Field(min_length=8, max_length=LONGEST_PASSWORD),
+    AfterValidator(_unicode),
+    AfterValidator(_uncommon),
 ]
 
 
 class Registration(BaseModel):
-    """A new user: an email address and a password of 8 to 128 characters, whichever they are."""
+    """A new user: an email address and a password of 8 to 128 characters, whichever they are.
+
+    Only the passwords that most people have are refused (NIST SP 800-63B, ASVS 5.0).
+    """
 
     model_config = ConfigDict(extra="forbid")
 

@@ -4,15 +4,13 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from app.chassis.conditional import precondition
 from app.chassis.http import render_page, render_resource
 from app.chassis.identifiers import Id
 from app.chassis.listing.pages import OffsetPage, OffsetQuery, wants_count
 from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
 from app.customers.service import Customers
 from app.http.dependencies import (
-    IfMatch,
-    IfNoneMatch,
+    Conditional,
     JsonRoute,
     Links,
     MergePatch,
@@ -47,21 +45,19 @@ async def list_customers(
 
 @router.get("/{customer_id}", response_model=CustomerView)
 async def get_customer(
-    customer_id: Id, customers: UseCustomers, if_none_match: IfNoneMatch = None
+    customer_id: Id, customers: UseCustomers, conditions: Conditional
 ) -> Response:
     """Look a customer up."""
     customer = await customers.get(customer_id)
-    return as_response(
-        render_resource(customer.view, customer.version, if_none_match=if_none_match)
-    )
+    return as_response(render_resource(customer.view, customer.version, conditions=conditions))
 
 
 @router.put("/{customer_id}", response_model=CustomerView)
 async def replace_customer(
-    customer_id: Id, body: CustomerBody, customers: UseCustomers, if_match: IfMatch = None
+    customer_id: Id, body: CustomerBody, customers: UseCustomers, conditions: Conditional
 ) -> Response:
     """Replace a customer."""
-    customer = await customers.replace(customer_id, body, precondition(if_match))
+    customer = await customers.replace(customer_id, body, conditions.for_change())
     return as_response(render_resource(customer.view, customer.version))
 
 
@@ -70,17 +66,17 @@ async def change_customer(
     customer_id: Id,
     body: MergePatch[CustomerPatch],
     customers: UseCustomers,
-    if_match: IfMatch = None,
+    conditions: Conditional,
 ) -> Response:
     """Change some of a customer's fields."""
-    customer = await customers.change(customer_id, body, precondition(if_match))
+    customer = await customers.change(customer_id, body, conditions.for_change())
     return as_response(render_resource(customer.view, customer.version))
 
 
 @router.delete("/{customer_id}", status_code=204)
 async def delete_customer(
-    customer_id: Id, customers: UseCustomers, if_match: IfMatch = None
+    customer_id: Id, customers: UseCustomers, conditions: Conditional
 ) -> Response:
     """Delete a customer who has no orders."""
-    await customers.delete(customer_id, precondition(if_match))
+    await customers.delete(customer_id, conditions.for_change())
     return Response(status_code=204)

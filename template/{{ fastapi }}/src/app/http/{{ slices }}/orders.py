@@ -4,14 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 
-from app.chassis.conditional import precondition
 from app.chassis.http import render, render_page, render_resource
 from app.chassis.identifiers import Id
 from app.chassis.listing.fields import parse_fields
 from app.chassis.listing.pages import CursorPage
 from app.http.dependencies import (
-    IfMatch,
-    IfNoneMatch,
+    Conditional,
     JsonRoute,
     Links,
     MergePatch,
@@ -55,10 +53,10 @@ async def list_orders(
 
 
 @router.get("/{order_id}", response_model=OrderView)
-async def get_order(order_id: Id, orders: UseOrders, if_none_match: IfNoneMatch = None) -> Response:
+async def get_order(order_id: Id, orders: UseOrders, conditions: Conditional) -> Response:
     """Look an order up."""
     order = await orders.get(order_id)
-    return as_response(render_resource(order.view, order.version, if_none_match=if_none_match))
+    return as_response(render_resource(order.view, order.version, conditions=conditions))
 
 
 @router.patch("/{order_id}", response_model=OrderView)
@@ -66,17 +64,17 @@ async def change_order(
     order_id: Id,
     body: MergePatch[OrderPatch],
     orders: UseOrders,
-    if_match: IfMatch = None,
+    conditions: Conditional,
 ) -> Response:
     """Confirm, cancel or reject an order."""
-    order = await orders.change_status(order_id, body.status, precondition(if_match))
+    order = await orders.change_status(order_id, body.status, conditions.for_change())
     return as_response(render_resource(order.view, order.version))
 
 
 @router.delete("/{order_id}", status_code=204)
-async def delete_order(order_id: Id, orders: UseOrders, if_match: IfMatch = None) -> Response:
+async def delete_order(order_id: Id, orders: UseOrders, conditions: Conditional) -> Response:
     """Delete an order."""
-    await orders.delete(order_id, precondition(if_match))
+    await orders.delete(order_id, conditions.for_change())
     return Response(status_code=204)
 
 

@@ -6,15 +6,14 @@ from litestar import Response, Router, delete, get, patch, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from app.chassis.conditional import precondition
+from app.chassis.conditional import Conditions
 from app.chassis.http import render_page, render_resource
 from app.chassis.listing.pages import OffsetPage, OffsetQuery, wants_count
 from app.customers.schemas import CustomerBody, CustomerPatch, CustomerView
 from app.customers.service import Customers
 from app.http.dependencies import (
+    CONDITIONS,
     QUERY,
-    IfMatch,
-    IfNoneMatch,
     JsonRequest,
     MergePatch,
     Prefer,
@@ -49,13 +48,11 @@ async def list_customers(
 async def get_customer(
     customer_id: FromPath[UUID],
     customers: NamedDependency[Customers],
-    if_none_match: IfNoneMatch = None,
+    conditions: NamedDependency[Conditions],
 ) -> Response[CustomerView]:
     """Look a customer up."""
     customer = await customers.get(customer_id)
-    return as_response(
-        render_resource(customer.view, customer.version, if_none_match=if_none_match)
-    )
+    return as_response(render_resource(customer.view, customer.version, conditions=conditions))
 
 
 @put("/{customer_id:str}")
@@ -63,10 +60,10 @@ async def replace_customer(
     customer_id: FromPath[UUID],
     data: JSONBody[CustomerBody],
     customers: NamedDependency[Customers],
-    if_match: IfMatch = None,
+    conditions: NamedDependency[Conditions],
 ) -> Response[CustomerView]:
     """Replace a customer."""
-    customer = await customers.replace(customer_id, data, precondition(if_match))
+    customer = await customers.replace(customer_id, data, conditions.for_change())
     return as_response(render_resource(customer.view, customer.version))
 
 
@@ -75,19 +72,21 @@ async def change_customer(
     customer_id: FromPath[UUID],
     data: MergePatch[CustomerPatch],
     customers: NamedDependency[Customers],
-    if_match: IfMatch = None,
+    conditions: NamedDependency[Conditions],
 ) -> Response[CustomerView]:
     """Change some of a customer's fields."""
-    customer = await customers.change(customer_id, data, precondition(if_match))
+    customer = await customers.change(customer_id, data, conditions.for_change())
     return as_response(render_resource(customer.view, customer.version))
 
 
 @delete("/{customer_id:str}")
 async def delete_customer(
-    customer_id: FromPath[UUID], customers: NamedDependency[Customers], if_match: IfMatch = None
+    customer_id: FromPath[UUID],
+    customers: NamedDependency[Customers],
+    conditions: NamedDependency[Conditions],
 ) -> None:
     """Delete a customer who has no orders."""
-    await customers.delete(customer_id, precondition(if_match))
+    await customers.delete(customer_id, conditions.for_change())
 
 
 router = Router(
@@ -100,6 +99,6 @@ router = Router(
         change_customer,
         delete_customer,
     ],
-    dependencies={"customers": provided(Customers)},
+    dependencies={"customers": provided(Customers), "conditions": CONDITIONS},
     tags=["customers"],
 )

@@ -6,14 +6,13 @@ from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from app.chassis.conditional import precondition
+from app.chassis.conditional import Conditions
 from app.chassis.http import render, render_page, render_resource
 from app.chassis.listing.fields import parse_fields
 from app.chassis.listing.pages import CursorPage
 from app.http.dependencies import (
+    CONDITIONS,
     QUERY,
-    IfMatch,
-    IfNoneMatch,
     JsonRequest,
     MergePatch,
     as_response,
@@ -57,11 +56,13 @@ async def list_orders(
 
 @get("/{order_id:str}")
 async def get_order(
-    order_id: FromPath[UUID], orders: NamedDependency[Orders], if_none_match: IfNoneMatch = None
+    order_id: FromPath[UUID],
+    orders: NamedDependency[Orders],
+    conditions: NamedDependency[Conditions],
 ) -> Response[OrderView]:
     """Look an order up."""
     order = await orders.get(order_id)
-    return as_response(render_resource(order.view, order.version, if_none_match=if_none_match))
+    return as_response(render_resource(order.view, order.version, conditions=conditions))
 
 
 @patch("/{order_id:str}")
@@ -69,19 +70,21 @@ async def change_order(
     order_id: FromPath[UUID],
     data: MergePatch[OrderPatch],
     orders: NamedDependency[Orders],
-    if_match: IfMatch = None,
+    conditions: NamedDependency[Conditions],
 ) -> Response[OrderView]:
     """Confirm, cancel or reject an order."""
-    order = await orders.change_status(order_id, data.status, precondition(if_match))
+    order = await orders.change_status(order_id, data.status, conditions.for_change())
     return as_response(render_resource(order.view, order.version))
 
 
 @delete("/{order_id:str}")
 async def delete_order(
-    order_id: FromPath[UUID], orders: NamedDependency[Orders], if_match: IfMatch = None
+    order_id: FromPath[UUID],
+    orders: NamedDependency[Orders],
+    conditions: NamedDependency[Conditions],
 ) -> None:
     """Delete an order."""
-    await orders.delete(order_id, precondition(if_match))
+    await orders.delete(order_id, conditions.for_change())
 
 
 @post(status_code=207)
@@ -95,7 +98,7 @@ async def place_orders(
 router = Router(
     "/v1/orders",
     route_handlers=[place_order, list_orders, get_order, change_order, delete_order],
-    dependencies={"orders": provided(Orders)},
+    dependencies={"orders": provided(Orders), "conditions": CONDITIONS},
     tags=["orders"],
 )
 batches = Router(

@@ -10,6 +10,7 @@ from app.chassis.rate_limiting.policy import Verdict
 class QuotaExceeded(Problem):
     """The caller's quota of requests is used up. `Retry-After` says when there is more."""
 
+    uri = "https://iana.org/assignments/http-problem-types#quota-exceeded"
     status, slug, title = 429, "quota-exceeded", "Quota exceeded"
 
     def __init__(self, verdict: Verdict) -> None:
