@@ -129,7 +129,7 @@ def test_preferences_are_read_as_they_are_written(
 ) -> None:
     response = client.get("/v1/customers?limit=1", headers={"Prefer": prefer})
     assert ("total" in response.json()) == counted
-    assert response.headers["vary"] == "Prefer"
+    assert "Prefer" in response.headers["vary"].split(", ")
 
 
 def test_an_id_that_is_none_is_refused(client: httpx2.Client) -> None:

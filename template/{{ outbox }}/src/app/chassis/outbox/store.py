@@ -26,6 +26,7 @@ WIDEST_WINDOW = 100_000
 PURGE_BATCH = 1000
 LOCK = crc32(f"{about.SLUG}:claims".encode())
 TURN_SECONDS = 0.005
+COURTESY_SECONDS = 0.01
 LONGEST_TURN_SECONDS = 1
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
@@ -180,13 +181,16 @@ class Store:
         self._window = settings.batch_size
         self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
+        self._polite_until = 0.0
 
     async def claim(self) -> Batch:
         """Lease the next rows, in order; of an aggregate either its first ones or none.
 
-        One relay claims at a time, as two would reach for the same rows. But none waits long for
-        its turn: whoever has it may hang.
+        One relay claims at a time, as two would reach for the same rows. Whoever got all it asked
+        for lets the others have a turn before its next one. None waits long: whoever's turn it is
+        may hang.
         """
+        await asyncio.sleep(self._polite_until - time.monotonic())
         impatient_at = time.monotonic() + LONGEST_TURN_SECONDS
         while True:
             asked_at = time.monotonic()
@@ -196,6 +200,8 @@ class Store:
                 continue
             more = self._look_further(len(rows), looked_at=looked_at)
             if rows or not more:
+                if len(rows) == self._settings.batch_size:
+                    self._polite_until = time.monotonic() + COURTESY_SECONDS
                 return Batch(rows, asked_at + self._settings.lease.total_seconds())
 
     async def _claim(self, *, impatient: bool) -> tuple[list[Row], bool, int]:
