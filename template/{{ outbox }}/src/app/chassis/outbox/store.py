@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import LiteralString
 from zlib import crc32
 
+import psycopg
 import structlog
 
 from app import about
@@ -25,9 +26,7 @@ from app.chassis.outbox.settings import OutboxSettings
 WIDEST_WINDOW = 100_000
 PURGE_BATCH = 1000
 LOCK = crc32(f"{about.SLUG}:claims".encode())
-TURN_SECONDS = 0.005
-COURTESY_SECONDS = 0.01
-LONGEST_TURN_SECONDS = 1
+LONGEST_TURN = "1s"
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
 # them from that one on: so they are published in order, however many relays there are. What
@@ -71,6 +70,11 @@ SELECT claimed.*, mine, looked_at
 FROM turn CROSS JOIN (SELECT count(*) AS looked_at FROM waiting) AS look
 LEFT JOIN claimed ON true
 ORDER BY claimed.position
+"""
+
+# The lock is the claim's own, too: whoever waits for it here is the next one to have it.
+TURN: LiteralString = """
+SELECT set_config('lock_timeout', %(timeout)s, true), pg_advisory_xact_lock(%(lock)s)
 """
 
 PUBLISHED: LiteralString = """
@@ -181,30 +185,36 @@ class Store:
         self._window = settings.batch_size
         self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
-        self._polite_until = 0.0
 
     async def claim(self) -> Batch:
-        """Lease the next rows, in order; of an aggregate either its first ones or none.
-
-        One relay claims at a time, as two would reach for the same rows. Whoever got all it asked
-        for lets the others have a turn before its next one. None waits long: whoever's turn it is
-        may hang.
-        """
-        await asyncio.sleep(self._polite_until - time.monotonic())
-        impatient_at = time.monotonic() + LONGEST_TURN_SECONDS
+        """Lease the next rows, in order; of an aggregate either its first ones or none."""
         while True:
-            asked_at = time.monotonic()
-            rows, mine, looked_at = await self._claim(impatient=asked_at > impatient_at)
-            if not mine:
-                await asyncio.sleep(TURN_SECONDS)
-                continue
-            more = self._look_further(len(rows), looked_at=looked_at)
-            if rows or not more:
-                if len(rows) == self._settings.batch_size:
-                    self._polite_until = time.monotonic() + COURTESY_SECONDS
-                return Batch(rows, asked_at + self._settings.lease.total_seconds())
+            batch, looked_at = await self._claim()
+            more = self._look_further(len(batch.rows), looked_at=looked_at)
+            if batch.rows or not more:
+                return batch
 
-    async def _claim(self, *, impatient: bool) -> tuple[list[Row], bool, int]:
+    async def _claim(self) -> tuple[Batch, int]:
+        """Claim when it is this relay's turn, as two at once would reach for the same rows.
+
+        None waits long for its turn: whoever has it may hang.
+        """
+        async with self._turn:
+            connection = await self._connected()
+            batch, mine, looked_at = await self._look(connection)
+            if mine:
+                return batch, looked_at
+            try:
+                async with connection.transaction():
+                    await connection.execute(TURN, {"lock": LOCK, "timeout": LONGEST_TURN})
+                    batch, _, looked_at = await self._look(connection)
+            except psycopg.errors.LockNotAvailable:
+                batch, _, looked_at = await self._look(connection, impatient=True)
+            return batch, looked_at
+
+    async def _look(
+        self, connection: PatientConnection, *, impatient: bool = False
+    ) -> tuple[Batch, bool, int]:
         parameters = {
             "impatient": impatient,
             "lock": LOCK,
@@ -213,13 +223,12 @@ class Store:
             "lease": self._settings.lease,
             "relay": self._relay,
         }
-        async with self._turn:
-            connection = await self._connected()
-            found = await (await connection.execute(CLAIM, parameters)).fetchall()
+        deadline = time.monotonic() + self._settings.lease.total_seconds()
+        found = await (await connection.execute(CLAIM, parameters)).fetchall()
         # With nothing to claim there is one row all the same, which says how far this looked.
         rows = [Row(*columns) for *columns, _, _ in found if columns[0] is not None]
         mine, looked_at = found[0][-2:]
-        return rows, mine, looked_at
+        return Batch(rows, deadline), mine, looked_at
 
     def _look_further(self, claimed: int, *, looked_at: int) -> bool:
         """See past rows that cannot be claimed, and no further than that takes.
