@@ -244,12 +244,12 @@ class Store:
 
     async def mark_published(self, rows: Sequence[Row]) -> None:
         """Note that the broker has confirmed these; a fact, whoever holds the lease by now."""
-        await self._execute(PUBLISHED, {"ids": [row.id for row in rows]})
+        await self._execute(PUBLISHED, {"ids": _array(rows)})
 
     async def release(self, rows: Sequence[Row], delay: timedelta) -> None:
         """Give rows of one batch back, unless they have been claimed again meanwhile."""
         parameters = {
-            "ids": [row.id for row in rows],
+            "ids": _array(rows),
             "delay": delay,
             "relay": self._relay,
             "leased_until": rows[0].leased_until,
@@ -299,3 +299,8 @@ class Store:
         if self._connection is None or self._connection.closed:
             self._connection = await connect(self._database, self._name)
         return self._connection
+
+
+def _array(rows: Sequence[Row]) -> str:
+    """Write their ids as PostgreSQL writes an array, which costs less than having it written."""
+    return "{" + ",".join([row.id for row in rows]) + "}"
