@@ -134,9 +134,10 @@ async def test_a_reader_that_could_not_begin_holds_nothing_back(
         await begin(self, *args, **kwargs)
         raise TimeoutError
 
-    with monkeypatch.context() as patched, pytest.raises(BrokerUnavailable):
+    with monkeypatch.context() as patched:
         patched.setattr(Channel, "basic_consume", begin_and_fail)
-        await broker.subscribe("recorder", topic, [TYPE])
+        with pytest.raises(BrokerUnavailable):
+            await broker.subscribe("recorder", topic, [TYPE])
     subscription = await broker.subscribe("recorder", topic, [TYPE])
     assert (await fetched(subscription)).message.id == "1"
 
