@@ -104,8 +104,11 @@ def _complete_operation(method: str, path: str, operation: Node) -> None:
     for parameter in operation.get("parameters", ()):
         name = parameter["name"].lower()
         if name in CONDITIONS:
-            parameter |= {"description": CONDITIONS[name], "schema": {**ENTITY_TAGS}}
+            parameter["description"] = CONDITIONS[name]
             parameter["required"] = name == "if-match" and method in CHANGES
+            # What a reader's If-None-Match cannot mean is passed over.
+            if name == "if-match" or method in CHANGES:
+                parameter["schema"] = {**ENTITY_TAGS}
     for status in sorted(_statuses(method, path, operation)):
         add_problem(operation, status, PROBLEMS[status])
     if method == "get" and _has_version(operation):

@@ -31,6 +31,11 @@ LONGEST_TURN = "1s"
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
 # them from that one on: so they are published in order, however many relays there are. What
 # stands behind a row that is leased, backing off or dead is not claimable.
+#
+# Most of the time everything is published, and the statistics say that nothing is pending. A plan
+# that believes them reads all that is pending for each row. So this leaves no choice: the first
+# row of an aggregate is looked up by itself, and `status || ''` is no condition of an index, which
+# leaves only their places, or their ids, to find rows by.
 CLAIM: LiteralString = """
 WITH turn AS MATERIALIZED (
     SELECT %(impatient)s OR pg_try_advisory_xact_lock(%(lock)s) AS mine
@@ -47,14 +52,15 @@ WITH turn AS MATERIALIZED (
     SELECT position FROM outbox
     WHERE ctid = ANY (ARRAY(
         SELECT place FROM waiting AS first
-        WHERE position = leader AND NOT EXISTS (
-            SELECT FROM outbox AS earlier
+        WHERE position = leader AND position = (
+            SELECT earlier.position FROM outbox AS earlier
             WHERE earlier.aggregatetype = first.aggregatetype
                 AND earlier.aggregateid = first.aggregateid
-                AND earlier.status <> 'published' AND earlier.position < first.position
+                AND earlier.status <> 'published'
+            ORDER BY earlier.position LIMIT 1
         )
         ORDER BY position LIMIT %(batch)s
-    )) AND status = 'pending' AND available_at <= now()
+    )) AND status || '' = 'pending' AND available_at <= now()
     FOR UPDATE SKIP LOCKED
 ), claimed AS (
     UPDATE outbox SET available_at = now() + %(lease)s, claimed_by = %(relay)s
@@ -62,7 +68,7 @@ WITH turn AS MATERIALIZED (
         SELECT place FROM waiting
         WHERE (leader IN (SELECT position FROM owned)) IS TRUE
         ORDER BY position LIMIT %(batch)s
-    )) AND status = 'pending'
+    )) AND status || '' = 'pending'
     RETURNING id::text AS id, position, aggregatetype, aggregateid, type,
         payload::text AS payload, created, trace::text AS trace, attempts, available_at
 )
@@ -81,12 +87,12 @@ PUBLISHED: LiteralString = """
 UPDATE outbox
 SET status = 'published', published_at = now(), attempts = attempts + 1, error = NULL,
     claimed_by = NULL
-WHERE id = ANY(%(ids)s::uuid[]) AND status <> 'published'
+WHERE id = ANY(%(ids)s::uuid[]) AND status || '' <> 'published'
 """
 
 RELEASED: LiteralString = """
 UPDATE outbox SET available_at = now() + %(delay)s, claimed_by = NULL
-WHERE id = ANY(%(ids)s::uuid[]) AND status = 'pending'
+WHERE id = ANY(%(ids)s::uuid[]) AND status || '' = 'pending'
     AND claimed_by = %(relay)s AND available_at = %(leased_until)s
 """
 
@@ -94,7 +100,7 @@ REFUSED: LiteralString = """
 UPDATE outbox
 SET attempts = attempts + 1, error = %(error)s, claimed_by = NULL, status = %(status)s,
     available_at = now() + %(delay)s
-WHERE id = %(id)s::uuid AND status = 'pending'
+WHERE id = %(id)s::uuid AND status || '' = 'pending'
     AND claimed_by = %(relay)s AND available_at = %(leased_until)s
 """
 
