@@ -58,26 +58,27 @@ class Conditions:
         return Precondition(tags, excluded and frozenset(map(_weakly, excluded)))
 
     def not_modified(self, version: int) -> bool:
-        """Whether the client already has this version; what it cannot mean, it does not have.
+        """Whether a reader already has this version; what cannot be read names no version.
 
         Raises:
             PreconditionFailed: `If-Match` asks for another version.
-            BadRequest: it is not a list of entity tags.
         """
         if self.if_match is not None:
-            Precondition(_listed("If-Match", self.if_match)).check(version)
+            Precondition(_named(self.if_match)).check(version)
         if self.if_none_match is None:
             return False
-        tags = {_plain(_weakly(tag)) for tag in TAG.findall(self.if_none_match)}
-        return self.if_none_match.strip() == "*" or etag(version) in tags
+        known = _named(self.if_none_match)
+        return known is None or etag(version) in map(_weakly, known)
 
 
 def _listed(name: str, value: str) -> frozenset[str] | None:
-    if value.strip() == "*":
-        return None
-    if not TAGS.fullmatch(value):
+    if value.strip() != "*" and not TAGS.fullmatch(value):
         raise BadRequest(f"{name} must hold entity tags in double quotes, or *.")
-    return frozenset(map(_plain, TAG.findall(value)))
+    return _named(value)
+
+
+def _named(value: str) -> frozenset[str] | None:
+    return None if value.strip() == "*" else frozenset(map(_plain, TAG.findall(value)))
 
 
 def _weakly(tag: str) -> str:

@@ -106,8 +106,8 @@ def _complete_operation(method: str, path: str, operation: Node) -> None:
         if name in CONDITIONS:
             parameter["description"] = CONDITIONS[name]
             parameter["required"] = name == "if-match" and method in CHANGES
-            # What a reader's If-None-Match cannot mean is passed over.
-            if name == "if-match" or method in CHANGES:
+            # What cannot be read names no version for readers, and is refused in changes.
+            if method in CHANGES:
                 parameter["schema"] = {**ENTITY_TAGS}
     for status in sorted(_statuses(method, path, operation)):
         add_problem(operation, status, PROBLEMS[status])
