@@ -1,6 +1,8 @@
 """Bytes over a socket, for what no HTTP client would send or show."""
 
 import socket
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 
 from tests.kit.processes import ServiceProcess
 
@@ -20,3 +22,19 @@ def exchange(server: ServiceProcess, data: bytes) -> bytes:
     with connection_to(server) as connection:
         connection.sendall(data)
         return b"".join(iter(lambda: connection.recv(4096), b""))
+
+
+@contextmanager
+def half_a_request(
+    server: ServiceProcess, path: str, headers: Mapping[str, str]
+) -> Generator[socket.socket]:
+    """Send the start of a POST and leave it there; its client hangs up at the end of the block."""
+    head = [
+        f"POST {path} HTTP/1.1",
+        "Host: localhost",
+        "Content-Length: 10",
+        *(f"{name}: {value}" for name, value in headers.items()),
+    ]
+    with connection_to(server) as connection:
+        connection.sendall("\r\n".join([*head, "", "{"]).encode())
+        yield connection

@@ -47,6 +47,8 @@ async def respond(
     send: Send, status: int, body: bytes, headers: Iterable[Header], *, head: bool = False
 ) -> None:
     """Send a whole response; for HEAD the body is left out and its length kept."""
-    length = (b"content-length", str(len(body)).encode())
-    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
+    sent = list(headers)
+    if status != 204:  # which has none (RFC 9110, 8.6)
+        sent.append((b"content-length", str(len(body)).encode()))
+    await send({"type": "http.response.start", "status": status, "headers": sent})
     await send({"type": "http.response.body", "body": b"" if head else body})

@@ -17,6 +17,8 @@ from tests.kit.identity import (
     register,
     request_token,
 )
+from tests.kit.waiting import eventually
+from tests.kit.wire import half_a_request
 
 Sql = psycopg.Connection[tuple[object, ...]]
 ROTATING = {"TRUSTED_PROXIES": "127.0.0.1"}
@@ -45,6 +47,11 @@ def test_a_new_user_can_sign_in_at_once(client: httpx2.Client) -> None:
 def test_addresses_are_the_same_in_any_case(client: httpx2.Client) -> None:
     email = register(client)
     assert password_grant(client, email.upper()).status_code == 200
+
+
+def test_an_address_works_as_it_was_registered(client: httpx2.Client) -> None:
+    email = register(client, f"u\u0308{uuid4().hex}@xn--bcher-kva.de")
+    assert password_grant(client, email).status_code == 200
 
 
 def test_registering_a_known_address_answers_alike_and_changes_nothing(
@@ -128,6 +135,15 @@ def test_a_token_request_must_be_a_form(client: httpx2.Client) -> None:
 @pytest.mark.parametrize("username", ["\0", "a\0b@users.example.com", "ü@ü", "x" * 10_000])
 def test_a_strange_user_name_is_only_wrong(client: httpx2.Client, username: str) -> None:
     assert password_grant(client, username).status_code == 400
+
+
+def test_a_client_that_hangs_up_while_signing_in_is_no_failure(start_service: StartService) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    with start_service() as server:
+        with half_a_request(server, "/v1/tokens", form):
+            pass
+        eventually(lambda: server.events("request"))
+        assert "error" not in {line["level"] for line in server.lines()}
 
 
 def test_guessing_one_account_from_many_addresses_is_slowed_down_but_not_its_user(

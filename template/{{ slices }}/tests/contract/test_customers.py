@@ -120,6 +120,7 @@ def test_impossible_pages_are_refused(client: httpx2.Client, query: str) -> None
         ('respond-async, count="exact"; why=not', True),
         ("COUNT = exact", True),
         ("count=none, count=exact", False),
+        ("count", False),
         ('note="a, count=exact"', False),
         ('"', False),
     ],

@@ -55,12 +55,19 @@ def test_an_amount_is_answered_as_it_is_stored(
     assert client.get(f"/v1/orders/{order['id']}").json() == order
 
 
-@pytest.mark.parametrize(("before", "after"), [("{", "}"), ("urn:uuid:", ""), ("", "%0A")])
+@pytest.mark.parametrize(("before", "after"), [("{", "}"), ("urn:uuid:", "")])
 def test_an_id_is_written_in_one_way(client: httpx2.Client, before: str, after: str) -> None:
     order = new_order(client)
     assert client.get(f"/v1/orders/{before}{order['id']}{after}").status_code == 422
     body = order_body({"id": before + order["customer_id"] + after})
     assert pointers(client.post("/v1/orders", json=body)) == {"#/customer_id"}
+
+
+def test_a_path_that_ends_with_a_line_break_is_no_route(client: httpx2.Client) -> None:
+    order = new_order(client)
+    for path in (f"/v1/orders/{order['id']}", "/v1/orders"):
+        assert client.get(path).status_code == 200
+        assert client.get(f"{path}%0A").status_code == 404
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])

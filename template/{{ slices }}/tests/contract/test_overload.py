@@ -1,12 +1,14 @@
 """Too many requests at once, or one that never ends, cost nobody else anything."""
 
 import socket
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import httpx2
 
 from tests.kit.processes import ServiceProcess
+from tests.kit.waiting import eventually
+from tests.kit.wire import half_a_request
 
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
@@ -16,7 +18,7 @@ def test_requests_over_the_concurrency_limit_are_refused_but_probes_are_not(
 ) -> None:
     with (
         start_service(HTTP_MAX_CONCURRENT_REQUESTS="1") as server,
-        _half_a_request(server, client),
+        _half_an_order(server, client),
     ):
         refused = _until_refused(f"{server.url}/v1/nothing-here")
         assert httpx2.get(f"{server.url}/health/live").status_code == 200
@@ -27,26 +29,26 @@ def test_requests_over_the_concurrency_limit_are_refused_but_probes_are_not(
 def test_a_body_that_does_not_arrive_in_time_is_given_up(
     start_service: StartService, client: httpx2.Client
 ) -> None:
-    with start_service(HTTP_BODY_TIMEOUT="0.2") as server, _half_a_request(server, client) as slow:
+    with start_service(HTTP_BODY_TIMEOUT="0.2") as server, _half_an_order(server, client) as slow:
         answer = b"".join(iter(lambda: slow.recv(4096), b""))
     assert answer.startswith(b"HTTP/1.1 408")
 
 
-@contextmanager
-def _half_a_request(server: ServiceProcess, client: httpx2.Client) -> Generator[socket.socket]:
-    """Send the start of a request, with the client's credentials, and leave it there."""
-    host, port = server.url.removeprefix("http://").split(":")
-    credentials = client.headers.get("Authorization", "")
-    head = [
-        "POST /v1/orders HTTP/1.1",
-        "Host: localhost",
-        "Content-Type: application/json",
-        "Content-Length: 10",
-        f"Authorization: {credentials}" if credentials else "Connection: keep-alive",
-    ]
-    with socket.create_connection((host, int(port)), timeout=5) as connection:
-        connection.sendall("\r\n".join([*head, "", "{"]).encode())
-        yield connection
+def test_a_client_that_hangs_up_is_no_failure(
+    start_service: StartService, client: httpx2.Client
+) -> None:
+    with start_service() as server:
+        with _half_an_order(server, client):
+            pass
+        eventually(lambda: server.events("request"))
+        assert "error" not in {line["level"] for line in server.lines()}
+
+
+def _half_an_order(
+    server: ServiceProcess, client: httpx2.Client
+) -> AbstractContextManager[socket.socket]:
+    credentials = {k: v for k, v in client.headers.items() if k == "authorization"}
+    return half_a_request(server, "/v1/orders", {"Content-Type": "application/json", **credentials})
 
 
 def _until_refused(url: str) -> httpx2.Response:

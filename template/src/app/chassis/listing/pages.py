@@ -111,5 +111,5 @@ def wants_count(prefer: str | None) -> bool:
     """Whether `Prefer` asks for the exact total (RFC 7240)."""
     for wish in PREFERENCE.finditer(prefer or ""):
         if wish["name"].lower() == "count":  # the first one counts
-            return wish["value"].strip('"').lower() == "exact"
+            return (wish["value"] or "").strip('"').lower() == "exact"
     return False

@@ -7,6 +7,7 @@ from app.chassis.errors import (
     BadRequest,
     ContentTooLarge,
     HeadersTooLarge,
+    NotFound,
     RequestTimeout,
     Unavailable,
     UnsupportedMediaType,
@@ -43,6 +44,8 @@ class InputLimits:
         most = self.settings.max_header_bytes
         if len(scope["raw_path"]) + len(scope["query_string"]) > most:
             raise UriTooLong
+        if "\n" in scope["path"]:  # the `$` of a route's pattern would pass over it
+            raise NotFound
         size = 0
         for key, value in scope["headers"]:
             size += len(key) + len(value)

@@ -228,6 +228,15 @@ def test_the_relay_survives_what_the_database_says_of_the_table(
         assert relay.terminate() == 0
 
 
+def test_an_address_may_name_the_driver(
+    sql: Sql, start_relay: StartRelay, outbox_environment: dict[str, str]
+) -> None:
+    address = outbox_environment["DATABASE_URL"].replace("://", "+psycopg://", 1)
+    insert_events(sql, ["a"])
+    with start_relay(DATABASE_URL=address):
+        eventually(lambda: all_published(sql))
+
+
 def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
     sql: Sql, start_relay: StartRelay, outbox_environment: dict[str, str]
 ) -> None:

@@ -17,14 +17,14 @@ class OutboxSettings(Settings):
 
     poll_interval: Duration = timedelta(seconds=1)
     batch_size: int = Field(default=500, ge=1, le=10_000)
-    publish_timeout: Duration = timedelta(seconds=5)
+    publish_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=5)
     lease: Duration = timedelta(seconds=30)
     max_event_bytes: int = Field(default=1_000_000, ge=1)
     max_attempts: int = Field(default=10, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)
     retention: Duration = timedelta(days=7)
-    purge_interval: Duration = timedelta(minutes=1)
+    purge_interval: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
 
 
 class InboxSettings(Settings):
@@ -35,12 +35,12 @@ class InboxSettings(Settings):
     poll_interval: Duration = timedelta(seconds=1)
     batch_size: int = Field(default=50, ge=1, le=1000)
     concurrency: int = Field(default=8, ge=1, le=100)
-    handler_timeout: Duration = timedelta(seconds=15)
+    handler_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=15)
     max_attempts: int = Field(default=5, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)
     retention: Duration = timedelta(days=14)
-    purge_interval: Duration = timedelta(minutes=1)
+    purge_interval: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
 
 
 class HeartbeatSettings(Settings):

@@ -6,6 +6,7 @@ and no transaction is open while the relay publishes.
 """
 
 import asyncio
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ WIDEST_WINDOW = 100_000
 PURGE_BATCH = 1000
 LOCK = crc32(f"{about.SLUG}:claims".encode())
 LONGEST_TURN = "1s"
+# SQLAlchemy's name of a driver, `postgresql+psycopg:`, which libpq does not know.
+DRIVER = re.compile(r"(?<=^postgresql)\+\w+(?=:)")
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
 # them from that one on: so they are published in order, however many relays there are. What
@@ -118,6 +121,7 @@ DELETE FROM outbox WHERE id IN (
 # the next has no statistics to plan by.
 SESSION = {
     "synchronous_commit": "off",
+    "idle_in_transaction_session_timeout": "10s",
     "plan_cache_mode": "force_custom_plan",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
@@ -168,7 +172,7 @@ async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
     options = {**SESSION, "statement_timeout": str(milliseconds)}
     return await PatientConnection.opened(
         settings.patience,
-        settings.url.get_secret_value(),
+        DRIVER.sub("", settings.url.get_secret_value(), count=1),
         autocommit=True,
         application_name=name,
         connect_timeout=max(1, round(settings.connect_timeout.total_seconds())),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
@@ -20,6 +21,7 @@ from app.chassis.events import Events
 from app.chassis.logging import add_logging
 from app.chassis.outbox import Consumers, ReceivedEvent, add_outbox
 from app.chassis.outbox.adapter import connected
+from app.chassis.outbox.broker import Message
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.inbox import Inbox
 from app.chassis.outbox.process import Stop
@@ -216,6 +218,30 @@ async def test_what_no_retry_can_mend_is_a_dead_letter_at_once(
         await eventually(lambda: len(failures(sql)) == 3)
     assert [(status, attempts) for _, status, attempts, _ in failures(sql)] == [("dead", 1)] * 3
     assert failures(sql)[2][3].startswith("Malformed: number: Input should be a valid integer")
+
+
+async def test_no_message_is_too_strange_to_be_kept(
+    service: Service, recorder: Recorder, sql: Sql
+) -> None:
+    recorder.failures = 1
+    headers = {"ce-type": TYPE, "content-type": "application/json", "x-\0": "1"}
+    message = Message(secrets.token_urlsafe(9000), TYPE, "", headers, b'{"number": 1}')
+    consumers = service.get(Consumers)
+    (consumer,) = consumers.all()
+    inbox = Inbox(service.get(Database), service.get(InboxSettings), consumers)
+    async with service.running():
+        await inbox.receive(consumer, message)
+        assert [status for _, status, _, _ in failures(sql)] == ["retrying"]
+        await eventually_retried(inbox)
+        await inbox.receive(consumer, message)
+    assert effects(sql) == [1]
+    assert recorder.attempts == 2
+
+
+async def eventually_retried(inbox: Inbox) -> None:
+    async with asyncio.timeout(15):
+        while not await inbox.retry_next():  # noqa: ASYNC110 - the database tells
+            await asyncio.sleep(0.02)
 
 
 @pytest.mark.usefixtures("recorder")

@@ -55,14 +55,11 @@ def set_not_null(table: str, column: str) -> None:
     Fails, and can be run again, where a row still has none.
     """
     proof = f"ck_{table}_{column}_not_null"
-    # squawk warns of guarantees that are lost: here there is none, and below a stronger one.
-    drop = f"-- squawk-ignore ban-drop-constraint\nALTER TABLE {table} DROP CONSTRAINT"
-    op.execute(f"{drop} IF EXISTS {proof}")
     add_check_not_valid(proof, table, f"{column} IS NOT NULL")
     with op.get_context().autocommit_block():
         validate_constraint(proof, table)
     op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL")
-    op.execute(f"{drop} {proof}")
+    _drop_constraint(proof, table)
 
 
 def backfill(table: str, assignment: str, where: str) -> None:
@@ -113,7 +110,16 @@ def stop_mirroring(table: str, new: str) -> None:
 
 
 def _add_not_valid(name: str, table: str, constraint: str) -> None:
+    _drop_constraint(name, table)  # which an interrupted run left behind
     op.execute(f"ALTER TABLE {table} ADD CONSTRAINT {name} {constraint} NOT VALID")
+
+
+def _drop_constraint(name: str, table: str) -> None:
+    # squawk warns of guarantees that are lost: what is dropped here is replaced.
+    op.execute(
+        "-- squawk-ignore ban-drop-constraint\n"
+        f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
+    )
 
 
 def _pages(table: str) -> list[dict[str, str]]:

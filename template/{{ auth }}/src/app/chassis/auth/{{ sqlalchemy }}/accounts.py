@@ -1,9 +1,10 @@
 """Accounts: registration, and who somebody is who knows a password."""
 
+from contextlib import suppress
 from uuid import UUID
 
 import structlog
-from pydantic import SecretStr
+from pydantic import SecretStr, validate_email
 from sqlalchemy import Boolean, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -45,7 +46,7 @@ class Accounts:
             SignInFailed: there is none, or the account is disabled.
             TooManyAttempts: too many attempts failed before.
         """
-        email = email.strip().lower().replace("\0", "")
+        email = _as_registered(email)
         await self._throttle.admit(email, address)
         async with self._database.reading() as session:
             user = await session.scalar(select(User).where(User.email == email))
@@ -65,3 +66,10 @@ class Accounts:
         async with self._database.transaction() as session:
             renewed = update(User).where(User.id == user_id).values(password_hash=hashed)
             await session.execute(renewed)
+
+
+def _as_registered(email: str) -> str:
+    """Write an address as registration does; what is none belongs to nobody."""
+    with suppress(ValueError):
+        _, email = validate_email(email)
+    return email.strip().lower().replace("\0", "")

@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 from app import about
 from app.chassis.settings import ConfigurationError, Duration, Settings
 
-SCHEMES = ("nats://", "tls://", "ws://", "wss://")
+SCHEMES = ("nats://", "tls://")
 
 
 class BrokerSettings(Settings):

@@ -1,9 +1,11 @@
 """The inbox: each message has its effect once for each consumer, and a bad one harms no other."""
 
 import asyncio
+import hashlib
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, cast
 
 import structlog
@@ -22,6 +24,7 @@ from app.chassis.outbox.tables import InboxEntry, InboxFailure
 
 PURGE_BATCH = 1000
 REASON_LENGTH = 500
+LONGEST_ID = 500
 
 _TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 
@@ -44,6 +47,7 @@ class Inbox:
         Raises:
             Unavailable: the database cannot be used; the broker has to keep the message.
         """
+        message = _keepable(message)
         with _logged_as(consumer, message):
             if message.type not in consumer.handlers:
                 log.info("event_ignored")
@@ -171,6 +175,15 @@ class Inbox:
             "next_attempt_at": func.now()
             + pause(attempts, settings.backoff, settings.backoff_limit),
         }
+
+
+def _keepable(message: Message) -> Message:
+    """Make it fit into the tables: no index takes a very long id, and no text a NUL."""
+    id_ = message.id
+    if len(id_) > LONGEST_ID:
+        id_ = hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()
+    headers = {name.replace("\0", ""): value for name, value in message.headers.items()}
+    return replace(message, id=id_, headers=headers)
 
 
 def _is(failure: InboxFailure) -> ColumnElement[bool]:
