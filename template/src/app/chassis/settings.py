@@ -34,6 +34,9 @@ def _comma_separated(value: object) -> object:
 Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
 """A length of time: seconds (`1.5`) or ISO 8601 (`PT1.5S`); never negative."""
 
+PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
+"""A length of time that is not zero either."""
+
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 """A list written `a,b,c`."""
 

@@ -68,6 +68,8 @@ def test_a_path_that_ends_with_a_line_break_is_no_route(client: httpx2.Client) -
     for path in (f"/v1/orders/{order['id']}", "/v1/orders"):
         assert client.get(path).status_code == 200
         assert client.get(f"{path}%0A").status_code == 404
+    body = order_body({"id": order["customer_id"] + "%0A"})
+    assert pointers(client.post("/v1/orders", json=body)) == {"#/customer_id"}
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])

@@ -26,7 +26,10 @@ SELECT clock_timestamp() < available_at + interval '0.1 s' FROM outbox WHERE id 
 
 
 class SlowBroker:
-    """A broker that confirms after `seconds`, and tells whether the lease was still good then."""
+    """A broker that confirms after `seconds`, and tells whether the lease was still good then.
+
+    A relay without consumers only publishes: who asks for more here fails the test.
+    """
 
     def __init__(self, sql: Sql, seconds: float = 0) -> None:
         self.sql = sql

@@ -6,9 +6,8 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -16,7 +15,7 @@ from redis.backoff import NoBackoff
 
 from app.chassis.http import ServerSettings
 from app.chassis.service import Service
-from app.chassis.settings import ConfigurationError, Duration, Settings
+from app.chassis.settings import ConfigurationError, PositiveDuration, Settings
 
 SCHEMES = ("redis://", "rediss://", "unix://")
 
@@ -27,7 +26,7 @@ class RedisSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="REDIS_")
 
     url: SecretStr | None = None
-    timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=1)
+    timeout: PositiveDuration = timedelta(seconds=1)
 
     @field_validator("url")
     @classmethod

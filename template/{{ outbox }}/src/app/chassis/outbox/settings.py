@@ -2,12 +2,11 @@
 
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
-from app.chassis.settings import Duration, Settings
+from app.chassis.settings import Duration, PositiveDuration, Settings
 
 
 class OutboxSettings(Settings):
@@ -17,14 +16,14 @@ class OutboxSettings(Settings):
 
     poll_interval: Duration = timedelta(seconds=1)
     batch_size: int = Field(default=500, ge=1, le=10_000)
-    publish_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=5)
+    publish_timeout: PositiveDuration = timedelta(seconds=5)
     lease: Duration = timedelta(seconds=30)
     max_event_bytes: int = Field(default=1_000_000, ge=1)
     max_attempts: int = Field(default=10, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)
     retention: Duration = timedelta(days=7)
-    purge_interval: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
+    purge_interval: PositiveDuration = timedelta(minutes=1)
 
 
 class InboxSettings(Settings):
@@ -35,12 +34,12 @@ class InboxSettings(Settings):
     poll_interval: Duration = timedelta(seconds=1)
     batch_size: int = Field(default=50, ge=1, le=1000)
     concurrency: int = Field(default=8, ge=1, le=100)
-    handler_timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=15)
+    handler_timeout: PositiveDuration = timedelta(seconds=15)
     max_attempts: int = Field(default=5, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)
     retention: Duration = timedelta(days=14)
-    purge_interval: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(minutes=1)
+    purge_interval: PositiveDuration = timedelta(minutes=1)
 
 
 class HeartbeatSettings(Settings):
@@ -49,4 +48,4 @@ class HeartbeatSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="HEARTBEAT_")
 
     file: Path | None = None
-    timeout: Annotated[Duration, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    timeout: PositiveDuration = timedelta(seconds=30)

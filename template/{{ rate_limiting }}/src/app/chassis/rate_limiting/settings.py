@@ -8,10 +8,9 @@ from pydantic_settings import SettingsConfigDict
 
 from app import about
 from app.chassis.rate_limiting.policy import FailurePolicy, Policy
-from app.chassis.settings import Duration, Settings
+from app.chassis.settings import Duration, PositiveDuration, Settings
 
 Window = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))]
-Pause = Annotated[Duration, Field(gt=timedelta(0))]
 
 
 class RateLimitSettings(Settings):
@@ -23,8 +22,8 @@ class RateLimitSettings(Settings):
     window: Window = timedelta(minutes=1)
     failure_policy: FailurePolicy = FailurePolicy.LOCAL
     local_share: float = Field(default=1, gt=0, le=1)
-    timeout: Pause = timedelta(seconds=0.04)
-    retry_interval: Pause = timedelta(seconds=1)
+    timeout: PositiveDuration = timedelta(seconds=0.04)
+    retry_interval: PositiveDuration = timedelta(seconds=1)
     prefix: str = Field(default=about.SLUG, min_length=1)
 
     @property

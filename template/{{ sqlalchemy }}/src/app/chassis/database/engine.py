@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated
 
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -16,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from app.chassis.database.connection import KEEPALIVE, PatientConnection
 from app.chassis.database.failures import translated
 from app.chassis.service import Service
-from app.chassis.settings import Duration, Settings
+from app.chassis.settings import Duration, PositiveDuration, Settings
 
-Limit = Annotated[Duration, Field(gt=timedelta(0))]
 AfterCommit = Callable[[], Awaitable[None] | None]
 
 
@@ -34,12 +32,12 @@ class DatabaseSettings(Settings):
     pool_timeout: Duration = timedelta(seconds=2)
     pool_recycle: Duration = timedelta(hours=1)
     connect_timeout: Duration = timedelta(seconds=2)
-    statement_timeout: Limit = timedelta(seconds=5)
+    statement_timeout: PositiveDuration = timedelta(seconds=5)
     lock_timeout: Duration = timedelta(seconds=2)
     idle_transaction_timeout: Duration = timedelta(seconds=10)
     transaction_attempts: int = Field(default=3, ge=1, le=10)
     migration_lock_timeout: Duration = timedelta(seconds=5)
-    migration_statement_timeout: Limit = timedelta(minutes=10)
+    migration_statement_timeout: PositiveDuration = timedelta(minutes=10)
 
     @field_validator("url", "migration_url")
     @classmethod

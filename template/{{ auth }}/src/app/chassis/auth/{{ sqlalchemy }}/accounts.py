@@ -1,19 +1,21 @@
 """Accounts: registration, and who somebody is who knows a password."""
 
-from contextlib import suppress
 from uuid import UUID
 
 import structlog
-from pydantic import SecretStr, validate_email
+from pydantic import SecretStr, TypeAdapter, ValidationError
 from sqlalchemy import Boolean, literal_column, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from app.chassis.auth.errors import SignInFailed
 from app.chassis.auth.model import User
 from app.chassis.auth.passwords import Passwords
+from app.chassis.auth.schemas import Email
 from app.chassis.auth.throttle import Throttle
 from app.chassis.database import Database
 from app.chassis.identifiers import new_id
+
+_EMAIL = TypeAdapter[str](Email)
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
 
@@ -69,7 +71,8 @@ class Accounts:
 
 
 def _as_registered(email: str) -> str:
-    """Write an address as registration does; what is none belongs to nobody."""
-    with suppress(ValueError):
-        _, email = validate_email(email)
-    return email.strip().lower().replace("\0", "")
+    """Read an address as registration does; what is none belongs to nobody."""
+    try:
+        return _EMAIL.validate_python(email)
+    except ValidationError:
+        return email.strip().lower().replace("\0", "")
