@@ -3,21 +3,116 @@
 # The client is annotated in part.
 # pyright: reportUnknownMemberType=false
 
-import nats
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Any
 
-from app.chassis.outbox.adapter import connected
-from app.chassis.outbox.broker import Message
+import nats
+import pytest
+from nats.js import JetStreamContext
+
+from app.chassis.outbox.adapter import NatsBroker, connected
+from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
 
+pytestmark = pytest.mark.anyio
 
-async def test_the_stream_has_an_event_once_under_its_type(broker_url: str, topic: str) -> None:
+TYPE = "thing.happened"
+MESSAGE = Message("1", TYPE, "a", {"ce-id": "1"}, b"{}")
+
+
+@pytest.fixture
+async def broker(broker_url: str, topic: str) -> AsyncGenerator[NatsBroker]:
     settings = BrokerSettings.model_validate({"url": broker_url, "topic": topic})
-    message = Message("1", "thing.happened", "a", {"ce-id": "1"}, b"{}")
     async with connected(settings, "test") as broker:
         await broker.ready()
-        for _ in range(2):
-            await broker.publish(message)
+        yield broker
+
+
+@pytest.fixture
+async def stream(broker_url: str) -> AsyncGenerator[JetStreamContext]:
     async with await nats.connect(broker_url) as client:
-        stream = client.jetstream()
-        assert (await stream.stream_info(topic)).state.messages == 1
-        assert (await stream.get_msg(topic, seq=1)).subject == f"{topic}.thing.happened"
+        yield client.jetstream()
+
+
+async def change(stream: JetStreamContext, topic: str, **changed: Any) -> None:
+    config = (await stream.stream_info(topic)).config
+    await stream.update_stream(config, **changed)
+
+
+async def publish(broker: NatsBroker, message: Message) -> None:
+    """Publish, and do not wait for a confirmation that never comes."""
+    async with asyncio.timeout(4):
+        await broker.publish(message)
+
+
+async def read(subscription: Subscription) -> Delivery:
+    async with asyncio.timeout(20):
+        while not (deliveries := await subscription.fetch(1)):
+            pass
+    return deliveries[0]
+
+
+async def test_the_stream_has_an_event_once_under_its_type(
+    broker: NatsBroker, stream: JetStreamContext, topic: str
+) -> None:
+    for _ in range(2):
+        await publish(broker, MESSAGE)
+    assert (await stream.stream_info(topic)).state.messages == 1
+    assert (await stream.get_msg(topic, seq=1)).subject == f"{topic}.{TYPE}"
+
+
+async def test_a_message_that_is_too_large_for_the_stream_is_refused(
+    broker: NatsBroker, stream: JetStreamContext, topic: str
+) -> None:
+    await change(stream, topic, max_msg_size=200)
+    with pytest.raises(Refused):
+        await publish(broker, Message("1", TYPE, "a", {"ce-id": "1"}, b"x" * 300))
+    await publish(broker, MESSAGE)
+
+
+async def test_a_message_that_is_too_large_for_the_server_with_its_headers_ends_no_connection(
+    broker: NatsBroker, broker_url: str
+) -> None:
+    async with await nats.connect(broker_url) as client:
+        body = b"x" * (client.max_payload - 50)
+    # Its only other header is the one that names the message for JetStream.
+    frame = len("NATS/1.0\r\n") + len("ce-id: \r\n") + len("Nats-Msg-Id: 1\r\n") + len("\r\n")
+    fits, too_long = "i" * (50 - frame), "i" * (51 - frame)
+    with pytest.raises(Refused):
+        await publish(broker, Message("1", TYPE, "a", {"ce-id": too_long}, body))
+    await publish(broker, Message("1", TYPE, "a", {"ce-id": fits}, body))
+
+
+@pytest.mark.parametrize(
+    "change_of_stream",
+    [{"max_msgs": 1, "discard": "new"}, {"sealed": True}],
+    ids=["full", "sealed"],
+)
+async def test_a_stream_that_takes_nothing_refuses_no_message(
+    broker: NatsBroker, stream: JetStreamContext, topic: str, change_of_stream: dict[str, Any]
+) -> None:
+    await publish(broker, MESSAGE)
+    await change(stream, topic, **change_of_stream)
+    with pytest.raises(BrokerUnavailable):
+        await publish(broker, Message("2", TYPE, "a", {"ce-id": "2"}, b"{}"))
+
+
+async def test_a_consumer_keeps_the_types_that_another_release_handles(
+    broker: NatsBroker, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE, "thing.new"])
+    await broker.reserve("recorder", topic, [TYPE])
+    await publish(broker, Message("1", "thing.new", "a", {"ce-id": "1"}, b"{}"))
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    assert (await read(subscription)).message.type == "thing.new"
+
+
+async def test_a_reader_of_a_consumer_that_is_not_there_is_told(
+    broker: NatsBroker, stream: JetStreamContext, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    await stream.delete_consumer(topic, "recorder")
+    with pytest.raises(BrokerUnavailable):
+        await read(subscription)

@@ -10,9 +10,11 @@ import aiormq
 import pytest
 from aiormq import Channel
 from aiormq.abc import AbstractChannel, ArgumentsType, DeliveredMessage
+from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from app.__main__ import main
+from app.chassis.outbox import queue
 from app.chassis.outbox.adapter import RabbitBroker, connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
@@ -40,10 +42,10 @@ async def channel(broker_url: str) -> AsyncGenerator[AbstractChannel]:
         yield await connection.channel()
 
 
-async def first_of(channel: AbstractChannel, queue: str, **arguments: str) -> DeliveredMessage:
+async def first_of(channel: AbstractChannel, name: str, **arguments: str) -> DeliveredMessage:
     arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
     await channel.basic_qos(prefetch_count=1)
-    await channel.basic_consume(queue, arrived.put, arguments={**arguments})
+    await channel.basic_consume(name, arrived.put, arguments={**arguments})
     return await asyncio.wait_for(arrived.get(), 10)
 
 
@@ -71,8 +73,8 @@ async def test_a_message_that_a_full_queue_rejects_is_refused(
     broker: RabbitBroker, channel: AbstractChannel, topic: str
 ) -> None:
     bounds: ArgumentsType = {"x-max-length": 1, "x-overflow": "reject-publish"}
-    queue = (await channel.queue_declare(exclusive=True, arguments=bounds)).queue or ""
-    await channel.queue_bind(queue, topic, "#")
+    full = (await channel.queue_declare(exclusive=True, arguments=bounds)).queue or ""
+    await channel.queue_bind(full, topic, "#")
     await broker.publish(MESSAGE)
     with pytest.raises(Refused):
         await broker.publish(MESSAGE)
@@ -87,6 +89,46 @@ async def test_without_the_stream_nothing_is_confirmed_until_it_is_made_again(
     async with asyncio.timeout(10):
         await _published(broker)
     assert (await first_of(channel, topic, **FROM_THE_START)).header.properties.message_id == "1"
+
+
+async def test_an_exchange_that_was_deleted_is_made_again_with_the_bindings_of_its_readers(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    await channel.exchange_delete(topic)
+    async with asyncio.timeout(10):
+        await _published(broker)
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    assert (await fetched(subscription)).message.id == "1"
+    assert (await first_of(channel, topic, **FROM_THE_START)).header.properties.message_id == "1"
+
+
+async def test_an_exchange_that_was_deleted_is_made_again_without_being_asked_for(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    await channel.exchange_delete(topic)
+    async with asyncio.timeout(10):
+        while not await _bound(channel, topic, f"{topic}.recorder"):  # noqa: ASYNC110 - it tells
+            await asyncio.sleep(0.1)
+
+
+async def _bound(channel: AbstractChannel, topic: str, name: str) -> bool:
+    """Whether what is published gets into a queue."""
+    if not await _exists(channel, topic):
+        return False
+    await channel.basic_publish(b"{}", exchange=topic, routing_key=TYPE)
+    return bool((await channel.queue_declare(name, passive=True)).message_count)
+
+
+async def _exists(channel: AbstractChannel, topic: str) -> bool:
+    found = await channel.connection.channel()
+    try:
+        await found.exchange_declare(topic, passive=True)
+    except ChannelNotFoundEntity:
+        return False
+    await found.close()
+    return True
 
 
 async def _published(broker: RabbitBroker) -> None:
@@ -140,6 +182,26 @@ async def test_a_reader_that_could_not_begin_holds_nothing_back(
             await broker.subscribe("recorder", topic, [TYPE])
     subscription = await broker.subscribe("recorder", topic, [TYPE])
     assert (await fetched(subscription)).message.id == "1"
+
+
+async def test_a_client_that_never_sends_what_was_settled_holds_no_reader_up(
+    broker: RabbitBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def wait_for_ever(*_: object, **__: object) -> None:
+        await asyncio.Event().wait()
+
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    await broker.publish(MESSAGE)
+    with monkeypatch.context() as patched:
+        patched.setattr(Channel, "basic_ack", wait_for_ever)
+        patched.setattr(queue, "SETTLE_SECONDS", 0.1)
+        async with asyncio.timeout(5):
+            await (await fetched(subscription)).done()
+    with pytest.raises(BrokerUnavailable):
+        await subscription.fetch(1)
+    await subscription.close()
+    another = await broker.subscribe("recorder", topic, [TYPE])
+    assert (await fetched(another)).message.id == "1"
 
 
 async def test_a_message_without_an_id_is_recognised_by_its_content(

@@ -4,21 +4,16 @@
 # pyright: reportUnknownMemberType=false
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
+from itertools import chain
 
 import nats
 import structlog
 from nats import errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
-from nats.js.errors import (
-    APIError,
-    NoStreamResponseError,
-    NotFoundError,
-    ServerError,
-    ServiceUnavailableError,
-)
+from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
 
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
@@ -30,11 +25,14 @@ PING_SECONDS = 2
 ANSWER_SECONDS = 5
 CLOSE_SECONDS = 1
 DUPLICATE_WINDOW_SECONDS = 120
+# The relay does not wait as long for a confirmation.
+PUBLISH_SECONDS = 3600
 MESSAGE_ID = "Nats-Msg-Id"
 
-# In this order: the first line that fits is the one that counts.
-_NOT_AVAILABLE = (NoStreamResponseError, ServiceUnavailableError, ServerError)
-_REFUSALS = (APIError, errors.MaxPayloadError, errors.BadSubjectError, ValueError)
+# Bad requests that say nothing about the message: the account is full, the stream is sealed.
+_NOT_THE_MESSAGE = (10002, 10109)
+# The first line, the empty one at the end, and what is around each name and value.
+_HEADERS_FRAME, _HEADER_FRAME = len("NATS/1.0\r\n\r\n"), len(": \r\n")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -61,6 +59,7 @@ class NatsBroker:
         self._servers = settings.servers
         self._name = name
         self._up = asyncio.Event()
+        self._over = asyncio.Event()
         self._client: Client | None = None
         self._stream: JetStreamContext | None = None
         self._keeper = asyncio.create_task(self._keep_connected())
@@ -90,25 +89,36 @@ class NatsBroker:
         """Publish and wait for the stream's acknowledgement; the stream drops repeated ids."""
         subject = f"{self.settings.topic}.{message.type}"
         headers = {**message.headers, MESSAGE_ID: message.id}
+        # The client counts the body alone, and the server ends the connection for what is over.
+        size, most = len(message.body) + _size_of(headers), self._connection.max_payload
+        if size > most:
+            raise Refused(f"the message has {size} bytes, more than the server's {most}")
         try:
-            confirmed = await self.stream.publish_async(subject, message.body, headers=headers)
-            await confirmed
-        except _NOT_AVAILABLE as error:
-            raise BrokerUnavailable(str(error)) from error
-        except _REFUSALS as error:
+            await self.stream.publish(subject, message.body, PUBLISH_SECONDS, headers=headers)
+        except NoStreamResponseError as error:
+            self._over.set()  # the next connection makes what is missing
+            raise BrokerUnavailable("there is no stream that keeps it") from error
+        except BadRequestError as error:
+            if error.err_code in _NOT_THE_MESSAGE:
+                raise BrokerUnavailable(str(error)) from error
+            raise Refused(str(error)) from error
+        except (errors.BadSubjectError, errors.BadHeaderError, ValueError) as error:
             raise Refused(str(error)) from error
         except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
     async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
-        """Make the durable consumer, or bring it up to date with the types that are handled."""
-        config = api.ConsumerConfig(
-            durable_name=consumer,
-            ack_policy=api.AckPolicy.EXPLICIT,
-            ack_wait=self.settings.ack_wait.total_seconds(),
-            filter_subjects=[f"{topic}.{type_}" for type_ in sorted(types)],
-        )
+        """Make the durable consumer, or have it get more types."""
         try:
+            if topic == self.settings.topic:
+                await self._ensure_stream(self.stream)
+            handled = {f"{topic}.{type_}" for type_ in types}
+            config = api.ConsumerConfig(
+                durable_name=consumer,
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=self.settings.ack_wait.total_seconds(),
+                filter_subjects=sorted(handled | await self._filtered(consumer, topic)),
+            )
             await self.stream.add_consumer(topic, config)
         except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
@@ -130,20 +140,20 @@ class NatsBroker:
     async def _keep_connected(self) -> None:
         outage = Outage("broker")
         while True:
-            closed = asyncio.Event()
+            self._over = asyncio.Event()
             try:
-                client = await self._connect(closed)
+                client = await self._connect(self._over)
                 outage.over()
-                await _until_closed(client, closed)
+                await _until_over(client, self._over)
                 raise errors.ConnectionClosedError  # noqa: TRY301 - an outage as any other
             except Exception as error:  # noqa: BLE001 - whatever it is, connect again
                 outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _connect(self, closed: asyncio.Event) -> Client:
+    async def _connect(self, over: asyncio.Event) -> Client:
         async def on_closed() -> None:
-            closed.set()
+            over.set()
 
         async def on_error(error: Exception) -> None:
             log.debug("broker_error", error=type(error).__name__)
@@ -174,6 +184,15 @@ class NatsBroker:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await client.close()
 
+    async def _filtered(self, consumer: str, topic: str) -> set[str]:
+        """Return what the consumer gets already, perhaps for another release of the service."""
+        try:
+            config = (await self.stream.consumer_info(topic, consumer)).config
+        except NotFoundError:
+            return set()
+        subjects = (config.filter_subject, *(config.filter_subjects or ()))
+        return {subject for subject in subjects if subject}
+
     async def _ensure_stream(self, stream: JetStreamContext) -> None:
         """Make the topic's stream if nobody has; how it is replicated is its owner's decision."""
         topic, retention = self.settings.topic, self.settings.retention.total_seconds()
@@ -189,12 +208,18 @@ class NatsBroker:
             log.info("stream_created", topic=topic)
 
 
-async def _until_closed(client: Client, closed: asyncio.Event) -> None:
+async def _until_over(client: Client, over: asyncio.Event) -> None:
     """Wait for the end of a connection.
 
     The client does not always tell: when its last words cannot be sent, it is just closed.
     """
-    while not client.is_closed:
+    while not (over.is_set() or client.is_closed):
         with suppress(TimeoutError):
             async with asyncio.timeout(RECONNECT_SECONDS):
-                await closed.wait()
+                await over.wait()
+
+
+def _size_of(headers: Mapping[str, str]) -> int:
+    """Return how many bytes headers take on the wire."""
+    text = "".join(chain.from_iterable(headers.items()))
+    return _HEADERS_FRAME + _HEADER_FRAME * len(headers) + len(text.encode())

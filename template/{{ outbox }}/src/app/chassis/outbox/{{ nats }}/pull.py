@@ -19,9 +19,13 @@ from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
 
 WAIT_SECONDS = 1.0
 REQUEST_SECONDS = 30
+# Nobody answers a request to a consumer that is not there: then there is no heartbeat either.
+HEARTBEAT_SECONDS = 2
+SILENCE_SECONDS = 2 * HEARTBEAT_SECONDS + 1
 CLOSE_SECONDS = 1
+NANOSECONDS = 1_000_000_000
 MESSAGE_ID = "nats-msg-id"
-NO_RESPONDERS = "503"
+HEARTBEAT, CONFLICT, NO_RESPONDERS = "100", "409", "503"
 
 # When a connection is lost, the client passes on what its transport says, whatever that is:
 # uvloop's word for one that is closed is RuntimeError.
@@ -40,6 +44,7 @@ class PullSubscription:
         self._arrived: asyncio.Queue[Msg] = asyncio.Queue()
         self._expected = 0
         self._expires = 0.0
+        self._heard = 0.0
         self._gone = False
 
     @classmethod
@@ -51,21 +56,26 @@ class PullSubscription:
         return subscription
 
     async def on_message(self, message: Msg) -> None:
-        """Take in a message, or the server's word that the request has ended."""
+        """Take in a message, a sign of life, or the server's word that the request has ended."""
+        self._heard = time.monotonic()
         status = (message.headers or {}).get("Status")
         if status is None:
             self._expected -= 1
             self._arrived.put_nowait(message)
-        else:
+        elif status != HEARTBEAT:
             self._expected = 0
-            self._gone = status == NO_RESPONDERS
+            # A conflict is that the consumer has been deleted, or has a new leader.
+            self._gone = status in (CONFLICT, NO_RESPONDERS)
 
     async def fetch(self, limit: int) -> list[Delivery]:
         """Wait a moment for the first message, and take those that came with it."""
         if self._gone or self._client.is_closed:
             raise BrokerUnavailable("the connection or the consumer is gone")
-        if self._expected <= 0 or time.monotonic() > self._expires:
+        now = time.monotonic()
+        if self._expected <= 0 or now > self._expires:
             await self._request(limit)
+        elif now > self._heard + SILENCE_SECONDS:
+            raise BrokerUnavailable("the consumer is silent")
         try:
             async with asyncio.timeout(WAIT_SECONDS):
                 fetched = [await self._arrived.get()]
@@ -85,9 +95,14 @@ class PullSubscription:
             await _NatsDelivery(self._arrived.get_nowait(), self._topic).give_back(0)
 
     async def _request(self, limit: int) -> None:
-        body = {"batch": limit, "expires": REQUEST_SECONDS * 1_000_000_000}
+        body = {
+            "batch": limit,
+            "expires": REQUEST_SECONDS * NANOSECONDS,
+            "idle_heartbeat": HEARTBEAT_SECONDS * NANOSECONDS,
+        }
         self._expected = limit
-        self._expires = time.monotonic() + REQUEST_SECONDS + WAIT_SECONDS
+        self._heard = time.monotonic()
+        self._expires = self._heard + REQUEST_SECONDS + WAIT_SECONDS
         try:
             await self._client.publish(self._requests, json.dumps(body).encode(), self._inbox)
         except FAILURES as error:

@@ -6,13 +6,13 @@
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Collection, Generator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from itertools import cycle
 
 from aiormq import Connection
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import DeliveryError, PublishError
+from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
 from pamqp.commands import Basic
 from yarl import URL
 
@@ -57,6 +57,7 @@ class RabbitBroker:
         self._up = asyncio.Event()
         self._connection: Connection | None = None
         self._channel: AbstractChannel | None = None
+        self._reserved: dict[tuple[str, str], Collection[str]] = {}
         self._keeper = asyncio.create_task(self._keep_connected())
 
     async def ready(self) -> None:
@@ -96,6 +97,7 @@ class RabbitBroker:
                 await topology.make_queue(
                     self._connection, topic, consumer, types, self.settings.retention
                 )
+        self._reserved[topic, consumer] = types
 
     async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
         """Start to read from the consumer's queue."""
@@ -148,16 +150,26 @@ class RabbitBroker:
             await connection.connect(client_properties={"connection_name": self._name})
         self._connection = connection
         async with asyncio.timeout(ANSWER_SECONDS):
-            await topology.make_topic(connection, self.settings.topic, self.settings.retention)
+            await self._make_what_is_missing(connection)
             self._channel = await connection.channel()
         self._up.set()
         return self._channel.closing
+
+    async def _make_what_is_missing(self, connection: Connection) -> None:
+        """Make the topic, and give consumers their part: an exchange takes all bindings along."""
+        await topology.make_topic(connection, self.settings.topic, self.settings.retention)
+        for (topic, consumer), types in list(self._reserved.items()):
+            # What belongs to another service may not be there now.
+            with suppress(ChannelNotFoundEntity):
+                await topology.make_queue(
+                    connection, topic, consumer, types, self.settings.retention
+                )
 
     async def _end_of(self, lost: "asyncio.Future[None]") -> None:
         """Return when the connection is lost, and raise why; a server that is silent is asked."""
         while self._connection is not None and not lost.done():
             async with asyncio.timeout(ANSWER_SECONDS):
-                await topology.look(self._connection, self.settings.topic)
+                await self._make_what_is_missing(self._connection)
             await asyncio.wait((lost,), timeout=LOOK_SECONDS)
         await lost
 
@@ -169,6 +181,7 @@ class RabbitBroker:
             leaving = asyncio.ensure_future(connection.close())
             leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
             await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
+            leaving.cancel()
 
 
 @contextmanager

@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Mapping
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
 
 WAIT_SECONDS = 1.0
+SETTLE_SECONDS = 5
 CLOSE_SECONDS = 1
 PREFETCH = 100
 
@@ -24,7 +24,7 @@ class QueueSubscription:
         self._channel = channel
         self._types = types
         self._arrived: asyncio.Queue[DeliveredMessage] = asyncio.Queue()
-        self._cancelled = False
+        self._gone = False
 
     @classmethod
     async def open(
@@ -47,15 +47,15 @@ class QueueSubscription:
         if raw.routing_key in self._types:
             self._arrived.put_nowait(raw)
         else:
-            await _RabbitDelivery(raw, self._again).done()
+            await _RabbitDelivery(raw, self).done()
 
     async def on_cancel(self, _: object) -> None:
         """Note that the queue is gone."""
-        self._cancelled = True
+        self._gone = True
 
     async def fetch(self, limit: int) -> list[Delivery]:
         """Wait a moment for the first message, and take those that came with it."""
-        if self._cancelled or self._channel.is_closed:
+        if self._gone or self._channel.is_closed:
             raise BrokerUnavailable("the connection or the queue is gone")
         try:
             async with asyncio.timeout(WAIT_SECONDS):
@@ -64,15 +64,27 @@ class QueueSubscription:
             return []
         while len(fetched) < limit and not self._arrived.empty():
             fetched.append(self._arrived.get_nowait())
-        return [_RabbitDelivery(raw, self._again) for raw in fetched]
+        return [_RabbitDelivery(raw, self) for raw in fetched]
 
     async def close(self) -> None:
         """Leave the queue, which gives back all that was not settled."""
         leaving = asyncio.ensure_future(self._channel.close())
         leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
         await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
+        leaving.cancel()
 
-    def _again(self, raw: DeliveredMessage, seconds: float) -> None:
+    async def settle(self, raw: DeliveredMessage) -> None:
+        """Let the broker forget a message; what it did not hear it delivers to the next reader.
+
+        On a connection that is lost the client may wait for ever.
+        """
+        try:
+            async with asyncio.timeout(SETTLE_SECONDS):
+                await self._channel.basic_ack(raw.delivery_tag or 0, wait=False)
+        except FAILURES:
+            self._gone = True
+
+    def deliver_again(self, raw: DeliveredMessage, seconds: float) -> None:
         """Deliver a message again: it is still ours, and the broker need not count it."""
         asyncio.get_running_loop().call_later(seconds, self._arrived.put_nowait, raw)
 
@@ -80,19 +92,16 @@ class QueueSubscription:
 class _RabbitDelivery:
     """A message that the queue waits to hear about."""
 
-    def __init__(
-        self, raw: DeliveredMessage, again: Callable[[DeliveredMessage, float], None]
-    ) -> None:
+    def __init__(self, raw: DeliveredMessage, reader: QueueSubscription) -> None:
         self._raw = raw
-        self._again = again
+        self._reader = reader
         self.message = _message_of(raw)
 
     async def done(self) -> None:
-        with suppress(*FAILURES):
-            await self._raw.channel.basic_ack(self._raw.delivery_tag or 0, wait=False)
+        await self._reader.settle(self._raw)
 
     async def give_back(self, seconds: float) -> None:
-        self._again(self._raw, seconds)
+        self._reader.deliver_again(self._raw, seconds)
 
 
 def _message_of(raw: DeliveredMessage) -> Message:

@@ -43,11 +43,6 @@ async def make_topic(connection: Connection, topic: str, retention: timedelta) -
     log.info("stream_created", topic=topic)
 
 
-async def look(connection: Connection, topic: str) -> None:
-    """Ask the broker something; it does not matter what it answers."""
-    await _is_there(connection, lambda found: found.exchange_declare(topic, passive=True))
-
-
 async def make_queue(
     connection: Connection,
     topic: str,

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-from tests.kit.brokers import stored
+from tests.kit.brokers import delete_topic, stored
 from tests.kit.faults import proxied
 from tests.kit.locks import locked, waiting_for_locks
 from tests.kit.outages import (
@@ -82,3 +82,23 @@ def test_what_a_dead_relay_had_claimed_is_free_for_others_when_its_lease_ends(
         with start_relay():
             eventually(lambda: set(statuses(sql)) == {"published"})
     assert {message.id for message in stored(broker_url, topic)} >= set(ids)
+
+
+def test_a_topic_that_was_deleted_is_made_again_and_read_from(
+    sql: Sql,
+    effects: Effects,
+    start_relay: Start,
+    start_recorder: Start,
+    outbox_environment: dict[str, str],
+) -> None:
+    def goes_on() -> bool:
+        insert_events(sql, ["a"])
+        return len(effects()) > 1
+
+    with start_relay(), start_recorder():
+        insert_events(sql, ["a"])
+        eventually(lambda: len(effects()) == 1)
+        delete_topic(outbox_environment["BROKER_URL"], outbox_environment["BROKER_TOPIC"])
+        eventually(goes_on)
+        eventually(lambda: set(statuses(sql)) == {"published"})
+    assert sql.execute("SELECT max(attempts) FROM outbox").fetchone() == (1,)
