@@ -1,19 +1,16 @@
 """The relay delivers what was committed, in order, whatever happens to it meanwhile."""
 
 import json
-import re
 import time
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
-from uuid import uuid4
 
 import psycopg
 import pytest
 
-from app.chassis.outbox.store import CLAIM, SESSION
 from tests.kit.brokers import Published, restartable, stored, watching
 from tests.kit.outbox import EVENT_TYPE, Sql, eventually, insert_events, statuses
 from tests.kit.processes import ServiceProcess, run_command
@@ -126,24 +123,6 @@ def test_relays_side_by_side_share_the_work(sql: Sql, start_relay: StartRelay) -
             turns.update(str(relay) for (relay,) in sql.execute(CLAIMANTS))
     assert len(turns) == 2
     assert min(turns.values()) > turns.total() / 50
-
-
-def test_a_backlog_after_quiet_times_is_claimed_row_by_row(
-    sql: Sql, outbox_database_url: str
-) -> None:
-    insert_events(sql, [f"a{i}" for i in range(2000)])
-    sql.execute("UPDATE outbox SET status = 'published'")
-    sql.execute("ANALYZE outbox")
-    sql.execute("TRUNCATE outbox")
-    insert_events(sql, [f"a{i}" for i in range(2000)])
-    options = " ".join(f"-c {name}={value}" for name, value in SESSION.items())
-    claim = {"impatient": True, "lock": 1, "window": 500, "batch": 500, "lease": "30 s"}
-    with psycopg.connect(outbox_database_url, autocommit=True, options=options) as relay:
-        explained = relay.execute(f"EXPLAIN ANALYZE {CLAIM}", {**claim, "relay": uuid4()})
-        plan = "\n".join(line for (line,) in explained)
-    assert plan.count("Tid Scan on outbox") == 2
-    assert "Rows Removed by Join Filter" not in plan
-    assert all(int(removed) < 10 for removed in re.findall(r"Rows Removed by Filter: (\d+)", plan))
 
 
 def test_a_crash_between_publishing_and_marking_repeats_the_same_id(

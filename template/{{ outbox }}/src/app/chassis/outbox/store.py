@@ -32,8 +32,8 @@ LONGEST_TURN = "1s"
 DRIVER = re.compile(r"(?<=^postgresql)\+\w+(?=:)")
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
-# them from that one on: so they are published in order, however many relays there are. What
-# stands behind a row that is leased, backing off or dead is not claimable.
+# them from that one on up to the first that is leased, backing off or dead: so they are published
+# in order, however many relays there are.
 #
 # Most of the time everything is published, and the statistics say that nothing is pending. A plan
 # that believes them reads all that is pending for each row. So this leaves no choice: the first
@@ -47,7 +47,8 @@ WITH turn AS MATERIALIZED (
         first_value(position) OVER aggregate AS leader
     FROM (
         SELECT ctid AS place, position, aggregatetype, aggregateid FROM outbox
-        WHERE status = 'pending' AND available_at <= now() AND (SELECT mine FROM turn)
+        WHERE status = 'pending' AND available_at <= now() AND position > %(after)s
+            AND (SELECT mine FROM turn)
         ORDER BY position LIMIT %(window)s
     ) AS due
     WINDOW aggregate AS (PARTITION BY aggregatetype, aggregateid ORDER BY position)
@@ -65,18 +66,37 @@ WITH turn AS MATERIALIZED (
         ORDER BY position LIMIT %(batch)s
     )) AND status || '' = 'pending' AND available_at <= now()
     FOR UPDATE SKIP LOCKED
+), following AS (
+    SELECT *, max(position) OVER (PARTITION BY leader) AS final FROM (
+        SELECT * FROM waiting
+        WHERE (leader IN (SELECT position FROM owned)) IS TRUE
+        ORDER BY position LIMIT %(batch)s
+    ) AS of_owned
+), unbroken AS (
+    SELECT place, position, min(obstacle) OVER (PARTITION BY leader) AS obstacle FROM (
+        SELECT place, position, leader, CASE WHEN position = leader AND position < final THEN (
+            SELECT other.position FROM outbox AS other
+            WHERE other.aggregatetype = following.aggregatetype
+                AND other.aggregateid = following.aggregateid
+                AND other.status <> 'published'
+                AND other.position > leader AND other.position < final
+                AND NOT (other.status = 'pending' AND other.available_at <= now())
+            ORDER BY other.position LIMIT 1
+        ) END AS obstacle
+        FROM following
+    ) AS looked_through
 ), claimed AS (
     UPDATE outbox SET available_at = now() + %(lease)s, claimed_by = %(relay)s
     WHERE ctid = ANY (ARRAY(
-        SELECT place FROM waiting
-        WHERE (leader IN (SELECT position FROM owned)) IS TRUE
-        ORDER BY position LIMIT %(batch)s
+        SELECT place FROM unbroken WHERE obstacle IS NULL OR position < obstacle
     )) AND status || '' = 'pending'
     RETURNING id::text AS id, position, aggregatetype, aggregateid, type,
         payload::text AS payload, created, trace::text AS trace, attempts, available_at
 )
-SELECT claimed.*, mine, looked_at
-FROM turn CROSS JOIN (SELECT count(*) AS looked_at FROM waiting) AS look
+SELECT claimed.*, mine, looked_at, seen_to
+FROM turn CROSS JOIN (
+    SELECT count(*) AS looked_at, coalesce(max(position), 0) AS seen_to FROM waiting
+) AS look
 LEFT JOIN claimed ON true
 ORDER BY claimed.position
 """
@@ -159,6 +179,16 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class _Look:
+    """What a claim saw: whether it was its turn, how many rows, and the position of the last."""
+
+    batch: Batch
+    mine: bool
+    looked_at: int
+    seen_to: int
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """A row that the broker does not take, and why."""
 
@@ -193,41 +223,40 @@ class Store:
         self._name = name
         self._relay = new_id()
         self._window = settings.batch_size
+        self._after = 0
         self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
 
     async def claim(self) -> Batch:
         """Lease the next rows, in order; of an aggregate either its first ones or none."""
         while True:
-            batch, looked_at = await self._claim()
-            more = self._look_further(len(batch.rows), looked_at=looked_at)
-            if batch.rows or not more:
-                return batch
+            look = await self._claim()
+            more = self._look_further(look)
+            if look.batch.rows or not more:
+                return look.batch
 
-    async def _claim(self) -> tuple[Batch, int]:
+    async def _claim(self) -> _Look:
         """Claim when it is this relay's turn, as two at once would reach for the same rows.
 
         None waits long for its turn: whoever has it may hang.
         """
         async with self._turn:
             connection = await self._connected()
-            batch, mine, looked_at = await self._look(connection)
-            if mine:
-                return batch, looked_at
+            look = await self._look(connection)
+            if look.mine:
+                return look
             try:
                 async with connection.transaction():
                     await connection.execute(TURN, {"lock": LOCK, "timeout": LONGEST_TURN})
-                    batch, _, looked_at = await self._look(connection)
+                    return await self._look(connection)
             except psycopg.errors.LockNotAvailable:
-                batch, _, looked_at = await self._look(connection, impatient=True)
-            return batch, looked_at
+                return await self._look(connection, impatient=True)
 
-    async def _look(
-        self, connection: PatientConnection, *, impatient: bool = False
-    ) -> tuple[Batch, bool, int]:
+    async def _look(self, connection: PatientConnection, *, impatient: bool = False) -> _Look:
         parameters = {
             "impatient": impatient,
             "lock": LOCK,
+            "after": self._after,
             "window": self._window,
             "batch": self._settings.batch_size,
             "lease": self._settings.lease,
@@ -236,21 +265,23 @@ class Store:
         deadline = time.monotonic() + self._settings.lease.total_seconds()
         found = await (await connection.execute(CLAIM, parameters)).fetchall()
         # With nothing to claim there is one row all the same, which says how far this looked.
-        rows = [Row(*columns) for *columns, _, _ in found if columns[0] is not None]
-        mine, looked_at = found[0][-2:]
-        return Batch(rows, deadline), mine, looked_at
+        rows = [Row(*columns) for *columns, _, _, _ in found if columns[0] is not None]
+        return _Look(Batch(rows, deadline), *found[0][-3:])
 
-    def _look_further(self, claimed: int, *, looked_at: int) -> bool:
+    def _look_further(self, look: _Look) -> bool:
         """See past rows that cannot be claimed, and no further than that takes.
 
         Returns whether there is more to see.
         """
         batch, window = self._settings.batch_size, self._window
-        if claimed < batch and looked_at == window:
+        more = len(look.batch.rows) < batch and look.looked_at == window
+        if more:
+            self._after = look.seen_to if window == WIDEST_WINDOW else 0
             self._window = min(window * 4, WIDEST_WINDOW)
-            return window < WIDEST_WINDOW
-        self._window = max(window // 2, batch)
-        return False
+        else:
+            self._after = 0
+            self._window = max(window // 2, batch)
+        return more
 
     async def mark_published(self, rows: Sequence[Row]) -> None:
         """Note that the broker has confirmed these; a fact, whoever holds the lease by now."""
