@@ -39,6 +39,7 @@ COMPONENTS = {
 MIDDLEWARE = {
     "Compression": "contract/test_conditional_requests.py",
     "Deprecations": "unit/test_deprecation.py",
+    "RepeatedFields": "contract/test_conditional_requests.py",
     "MediaTypes": "contract/test_orders.py",
     "ContentNegotiation": "contract/test_versioning.py",
     "HeadRequests": "contract/test_headers.py",

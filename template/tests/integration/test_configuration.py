@@ -1,9 +1,11 @@
 """The environment configures the service; what is wrong there is said before anything starts."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pydantic.fields import FieldInfo
 
 from app.bootstrap import COMPONENTS
 from app.chassis.service import assemble
@@ -11,6 +13,15 @@ from app.chassis.settings import Settings
 from tests.kit.processes import run_command
 
 ROOT = Path(__file__).parents[2]
+NUMBERS: tuple[object, ...] = (int, float, timedelta)
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> list[Settings]:
+    """What the components of the service have loaded."""
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    return assemble(COMPONENTS).settings
 
 
 def test_every_bad_variable_is_named_and_no_value_is_shown() -> None:
@@ -25,6 +36,21 @@ def test_every_bad_variable_is_named_and_no_value_is_shown() -> None:
         assert variable in result.stderr
     for value in ("hunter2", "eighty", "-7"):
         assert value not in result.stdout + result.stderr
+
+
+def test_no_bad_variable_hides_another(settings: list[Settings]) -> None:
+    numbers = {
+        name
+        for kind in settings
+        for name, field in _variables(kind).items()
+        if field.annotation in NUMBERS
+    }
+    result = run_command("serve", **dict.fromkeys(numbers, "eighty"), DATABASE_URL="")
+    assert result.returncode == 2
+    assert {line.partition(":")[0] for line in result.stderr.splitlines()[1:]} == {
+        "DATABASE_URL",
+        *numbers,
+    }
 
 
 @pytest.mark.parametrize("secret", ["", "short", "change-me-" * 5])
@@ -44,20 +70,17 @@ def test_a_secret_may_be_a_mounted_file(tmp_path: Path) -> None:
     assert "must be like postgresql://" in result.stderr
 
 
-def test_every_setting_is_in_the_example_with_its_default(
-    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
-) -> None:
-    for variable, value in environment.items():
-        monkeypatch.setenv(variable, value)
+def test_every_setting_is_in_the_example_with_its_default(settings: list[Settings]) -> None:
     documented = dict(
         re.findall(
             r"^#? ?([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE
         )
     )
-    expected = {name for kind in assemble(COMPONENTS).settings for name in _variables(kind)}
+    expected = {name for kind in settings for name in _variables(kind)}
     assert set(documented) - {"SECRETS_DIR"} == expected
 
 
-def _variables(settings: Settings) -> set[str]:
+def _variables(settings: Settings) -> dict[str, FieldInfo]:
     prefix = settings.model_config.get("env_prefix", "")
-    return {f"{prefix}{name}".upper() for name in type(settings).model_fields}
+    fields = type(settings).model_fields
+    return {f"{prefix}{name}".upper(): field for name, field in fields.items()}

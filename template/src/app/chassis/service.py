@@ -1,7 +1,7 @@
 """What the components of `bootstrap.py` put together."""
 
 import gc
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from typing import Any, TypeVar, cast
 
@@ -14,6 +14,7 @@ from app.chassis.settings import ConfigurationError, CoreSettings, Settings
 T = TypeVar("T")
 S = TypeVar("S", bound=Settings)
 
+Component = Callable[["Service"], None]
 Lifespan = Callable[[], AbstractAsyncContextManager[Any]]
 Middleware = Callable[[ASGIApp], ASGIApp]
 
@@ -88,7 +89,7 @@ class Service:
             yield self
 
 
-def assemble(components: Iterable[Callable[[Service], None]]) -> Service:
+def assemble(components: Iterable[Component]) -> Service:
     """Let each component add itself.
 
     Raises:
@@ -106,5 +107,14 @@ def assemble(components: Iterable[Callable[[Service], None]]) -> Service:
             if not errors:
                 raise
     if errors:
-        raise ConfigurationError.merged(errors)
+        raise ConfigurationError.merged([*errors, *_all_that_cannot_be_read()])
     return service
+
+
+def _all_that_cannot_be_read() -> Generator[ConfigurationError]:
+    """Look at every kind of settings: a component stops at the first that it cannot load."""
+    for kind in Settings.__subclasses__():
+        try:
+            Service().load(kind)
+        except ConfigurationError as error:
+            yield error

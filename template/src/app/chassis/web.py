@@ -11,6 +11,7 @@ from app.chassis.middleware.head_requests import HeadRequests
 from app.chassis.middleware.hosts import AllowedHosts
 from app.chassis.middleware.input_limits import InputLimits
 from app.chassis.middleware.media_types import MediaTypes
+from app.chassis.middleware.repeated_fields import RepeatedFields
 from app.chassis.middleware.request_context import RequestContext, RouteOf
 from app.chassis.middleware.security_headers import SecurityHeaders
 from app.chassis.problems import ProblemRenderer
@@ -48,6 +49,7 @@ def with_middleware(
         app = middleware(app)
     app = Compression(app, http.compress_from_bytes)
     app = Deprecations(app, planned)
+    app = RepeatedFields(app)
     app = MediaTypes(app, service.forms)
     app = ContentNegotiation(app)
     app = limits = InputLimits(app, http)

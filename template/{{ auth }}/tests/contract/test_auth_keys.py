@@ -68,6 +68,15 @@ def test_production_refuses_missing_and_unusable_keys(
     assert "BEGIN" not in result.stdout + result.stderr
 
 
+def test_a_missing_key_is_named_beside_all_else_that_is_missing(
+    environment: dict[str, str], production: dict[str, str]
+) -> None:
+    missing = dict.fromkeys(("AUTH_SIGNING_KEYS", "DATABASE_URL", "PAGINATION_SECRET"), "")
+    result = run_command("serve", **{**environment, **production, **missing})
+    assert result.returncode == 2
+    assert all(f"{variable}: " in result.stderr for variable in missing)
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

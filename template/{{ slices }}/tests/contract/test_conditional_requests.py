@@ -44,6 +44,16 @@ def test_a_version_that_is_no_more_is_not_sent(client: httpx2.Client) -> None:
     assert client.get(path, headers={"If-None-Match": "no tag"}).status_code == 200
 
 
+def test_tags_may_come_on_several_lines(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    etag = client.get(path).headers["etag"]
+    known = [("If-None-Match", '"7"'), ("If-None-Match", etag)]
+    assert client.get(path, headers=known).status_code == 304
+    excluded = [("If-Match", etag), *known]
+    assert client.delete(path, headers=excluded).status_code == 412
+    assert client.delete(path, headers=[("If-Match", '"7"'), ("If-Match", etag)]).status_code == 204
+
+
 def test_a_change_can_exclude_versions(client: httpx2.Client) -> None:
     path = f"/v1/customers/{new_customer(client)['id']}"
     etag = client.get(path).headers["etag"]

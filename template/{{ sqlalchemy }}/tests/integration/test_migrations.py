@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,13 +12,15 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from app.bootstrap import COMPONENTS
 from app.chassis.database import DatabaseSettings, Model
-from app.chassis.database.migrate import migrate
-from tests.kit.processes import run_command
+from app.chassis.database.migrate import LOCK, migrate, migration_engine
+from tests.kit.processes import run_command, run_process
 from tests.kit.servers import database
+from tests.kit.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
 TABLES = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
@@ -84,6 +87,29 @@ def test_a_held_lock_stops_a_migration_soon_and_it_can_be_run_again(
     assert blocked.returncode == 1
     assert "lock timeout" in blocked.stdout
     assert run_command("migrate", **settings).returncode == 0
+
+
+def test_a_migration_that_pauses_for_long_loses_its_locks(empty: str) -> None:
+    values = {"url": empty, "idle_transaction_timeout": "0.2"}
+    engine = migration_engine(DatabaseSettings.model_validate(values))
+    with engine.connect() as paused, psycopg.connect(empty) as other:
+        paused.execute(text("CREATE TABLE held (id bigint)"))
+        time.sleep(0.5)
+        other.execute("SET lock_timeout = '5s'")
+        other.execute("CREATE TABLE held (id bigint)")
+        with pytest.raises(DBAPIError, match="idle-in-transaction"):
+            paused.execute(text("SELECT 1"))
+    engine.dispose()
+
+
+def test_a_second_migration_waits_for_the_first(empty: str, environment: dict[str, str]) -> None:
+    with psycopg.connect(empty) as first:
+        first.execute("SELECT pg_advisory_lock(%s)", [LOCK])
+        with run_process("migrate", {**environment, "DATABASE_URL": empty}) as second:
+            eventually(lambda: second.events("waiting_for_another_migration"))
+            first.close()
+            eventually(lambda: second.events("migrated"))
+            assert len(second.events("waiting_for_another_migration")) == 1
 
 
 def test_the_branch_of_a_pattern_that_was_switched_off_is_left_alone(empty: str) -> None:

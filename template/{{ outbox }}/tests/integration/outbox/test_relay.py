@@ -265,20 +265,19 @@ def test_what_was_published_is_purged_after_its_retention_and_the_rest_is_kept(
 
 
 @pytest.mark.parametrize("command", ["relay", "worker"])
-def test_without_the_address_of_a_broker_the_process_says_so(
+def test_all_that_keeps_the_process_from_its_work_is_named_at_once(
     command: str, outbox_environment: dict[str, str]
 ) -> None:
-    done = run_command(command, **{**outbox_environment, "BROKER_URL": ""})
+    wrong = {"BROKER_URL": "", "OUTBOX_LEASE": "2", "INBOX_RETENTION": "60", "PORT": "eighty"}
+    done = run_command(command, **{**outbox_environment, **wrong})
     assert done.returncode == 2
     assert "BROKER_URL: Field required" in done.stderr
+    assert all(f"{variable}: " in done.stderr for variable in wrong)
 
 
-def test_settings_that_break_the_promises_are_refused(outbox_environment: dict[str, str]) -> None:
-    wrong = {"OUTBOX_LEASE": "2", "INBOX_RETENTION": "60", "BROKER_URL": "http://localhost"}
-    done = run_command("relay", **{**outbox_environment, **wrong})
+def test_an_address_of_another_kind_of_broker_is_refused(
+    outbox_environment: dict[str, str],
+) -> None:
+    done = run_command("relay", **{**outbox_environment, "BROKER_URL": "http://localhost"})
     assert done.returncode == 2
-    assert "BROKER_URL: " in done.stderr
-    done = run_command("relay", **{**outbox_environment, **wrong, "BROKER_URL": ""})
-    assert done.returncode == 2
-    assert "INBOX_RETENTION: " in done.stderr
-    assert "OUTBOX_LEASE: " in done.stderr
+    assert "BROKER_URL: must be like" in done.stderr

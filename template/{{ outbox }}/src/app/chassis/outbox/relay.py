@@ -40,15 +40,10 @@ _AGGREGATE = attrgetter("aggregatetype", "aggregateid")
 
 
 def run(service: Service) -> None:
-    """Relay until SIGTERM, which lets what is in flight finish and gives the rest back.
-
-    Raises:
-        ConfigurationError: there is no address of a broker.
-    """
+    """Relay until SIGTERM, which lets what is in flight finish and gives the rest back."""
     name = f"{service.core.service_name}-relay"
     settings, database = service.get(OutboxSettings), service.get(DatabaseSettings)
     broker_settings, consumers = service.get(BrokerSettings), service.get(Consumers)
-    assert broker_settings.servers
 
     async def main(stop: Stop) -> None:
         store = Store(database, settings, name)

@@ -23,15 +23,10 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 def run(service: Service) -> None:
-    """Consume until SIGTERM, which lets the handlers finish and gives back what has not begun.
-
-    Raises:
-        ConfigurationError: there is no address of a broker.
-    """
+    """Consume until SIGTERM, which lets the handlers finish and gives back what has not begun."""
     broker_settings, settings = service.get(BrokerSettings), service.get(InboxSettings)
     consumers, database = service.get(Consumers), service.get(Database)
     name = f"{service.core.service_name}-worker"
-    assert broker_settings.servers
 
     async def main(stop: Stop) -> None:
         inbox = Inbox(database, settings, consumers)

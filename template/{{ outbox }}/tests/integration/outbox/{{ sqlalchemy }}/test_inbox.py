@@ -206,6 +206,22 @@ async def test_a_poison_message_becomes_a_dead_letter_and_can_be_redriven(
 
 
 @pytest.mark.usefixtures("recorder")
+async def test_a_failure_of_a_type_that_only_another_release_handles_is_left_to_it(
+    service: Service, send: Callable[..., Any], sql: Sql
+) -> None:
+    sql.execute(
+        "INSERT INTO inbox_failures"
+        " (consumer, message_id, type, headers, body, reason, trace, attempts, next_attempt_at)"
+        " VALUES ('recorder', 'new', 'thing.new', '{}', '{}', 'not yet', '{}', 1, '2026-01-01')"
+    )
+    async with working(service):
+        await send("a")
+        await eventually(lambda: effects(sql) == [1])
+        await asyncio.sleep(0.5)
+    assert failures(sql) == [("new", "retrying", 1, "not yet")]
+
+
+@pytest.mark.usefixtures("recorder")
 async def test_what_no_retry_can_mend_is_a_dead_letter_at_once(
     service: Service, send: Callable[..., Any], sql: Sql
 ) -> None:

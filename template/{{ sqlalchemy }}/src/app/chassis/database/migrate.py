@@ -46,6 +46,7 @@ def migration_engine(settings: DatabaseSettings) -> Engine:
     timeouts = {
         "lock_timeout": settings.migration_lock_timeout,
         "statement_timeout": settings.migration_statement_timeout,
+        "idle_in_transaction_session_timeout": settings.idle_transaction_timeout,
     }
     options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
     engine = create_engine(
@@ -79,7 +80,11 @@ def _only_one(engine: Engine) -> Generator[None]:
     """Hold the migration lock; it is polled for, as a waiting statement holds up `CONCURRENTLY`."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         query = text("SELECT pg_try_advisory_lock(:lock)").bindparams(lock=LOCK)
+        waiting = False
         while not connection.scalar(query):
+            if not waiting:
+                log.info("waiting_for_another_migration")
+            waiting = True
             time.sleep(LOCK_POLL_SECONDS)
         yield
 

@@ -35,18 +35,18 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
 def add_auth(service: Service) -> None:
     """Recognise the caller of every request, and provide what the account routes need."""
     settings = service.load(AuthSettings)
-    cursors = CallersCursors(service.get(PaginationSettings).key(service.core))
-    service.provide(cursors, CursorCodec)
-    service.forms |= {"/v1/tokens", "/v1/token-revocations"}
     if settings.issuer_url is None:
         authenticator = _issuer_of_its_own(service, settings)
     else:
         authenticator = _resource_server(service, settings, settings.issuer_url)
     service.add_middleware(lambda app: Authentication(app, authenticator))
+    cursors = CallersCursors(service.get(PaginationSettings).key(service.core))
+    service.provide(cursors, CursorCodec)
+    service.forms |= {"/v1/tokens", "/v1/token-revocations"}
 
 
 def _issuer_of_its_own(service: Service, settings: AuthSettings) -> Authenticator:
-    database, keys = service.get(Database), load_keys(settings, service.core)
+    keys, database = load_keys(settings, service.core), service.get(Database)
     issuer = _issuer(service, settings)
     verifier = TokenVerifier(keys, issuer, settings.audience, settings.leeway)
     denylist = Denylist(database)

@@ -45,6 +45,11 @@ def add_outbox(service: Service) -> None:
     service.get(Events).subscribe(store)
 
 
+def need_broker(service: Service) -> None:
+    """Let the process not start without the address of a broker."""
+    assert service.get(BrokerSettings).servers
+
+
 def _check(outbox: OutboxSettings, inbox: InboxSettings, broker: BrokerSettings) -> None:
     reasons: dict[str, str] = {}
     if outbox.lease < 3 * outbox.publish_timeout:

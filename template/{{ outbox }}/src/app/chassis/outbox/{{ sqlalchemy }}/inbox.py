@@ -132,14 +132,15 @@ class Inbox:
         _tell(values, error)
 
     async def _next_due(self) -> InboxFailure | None:
-        names = [consumer.name for consumer in self._consumers.all()]
+        # What this release has no handler for is left to one that has.
+        handled = [(each.name, type_) for each in self._consumers.all() for type_ in each.handlers]
         async with self._database.transaction() as session:
             failure = await session.scalar(
                 select(InboxFailure)
                 .where(
                     InboxFailure.status == "retrying",
                     InboxFailure.next_attempt_at <= func.now(),
-                    InboxFailure.consumer.in_(names),
+                    tuple_(InboxFailure.consumer, InboxFailure.type).in_(handled),
                 )
                 .order_by(InboxFailure.next_attempt_at)
                 .limit(1)
