@@ -9,7 +9,7 @@ import httpx2
 import pytest
 
 from app.chassis.asgi import Receive, Scope, Send, respond
-from app.chassis.errors import Gone
+from app.chassis.errors import Gone, RequestTimeout
 from app.chassis.openapi import complete
 from app.chassis.versioning import Deprecation, Deprecations
 from app.http.app import create_app
@@ -49,6 +49,19 @@ async def test_other_routes_announce_nothing() -> None:
         for path in ("/v1/things", "/v1/things/42/parts", "/v1/other/42"):
             assert "deprecation" not in (await caller.get(path)).headers
         assert "deprecation" not in (await caller.post("/v1/things/42")).headers
+
+
+async def test_a_request_that_other_middleware_refuses_hears_of_it_too() -> None:
+    async def refuse(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise RequestTimeout(headers={"Connection": "close"})
+
+    app = Deprecations(refuse, [plan(NOW, NOW + timedelta(days=90))])
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as caller:
+        with pytest.raises(RequestTimeout) as refused:
+            await caller.get("/v1/things/42")
+    assert refused.value.headers["deprecation"] == f"@{int(NOW.timestamp())}"
+    assert refused.value.headers["Connection"] == "close"
 
 
 async def test_after_its_sunset_a_route_is_gone() -> None:

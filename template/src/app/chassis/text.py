@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, EmailStr, Field, StringConstraints
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
@@ -11,6 +11,12 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("must not contain control characters")
+    return value
+
+
+def _bare(value: object) -> object:
+    if isinstance(value, str) and "<" in value:
+        raise ValueError("must be an address alone, without a name")
     return value
 
 
@@ -26,3 +32,6 @@ Code = Annotated[
     str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", min_length=1, max_length=64)
 ]
 """A short code such as a SKU."""
+
+EmailAddress = Annotated[EmailStr, BeforeValidator(_bare), Field(max_length=254)]
+"""An email address, which Pydantic would also find in `A name <address>`."""

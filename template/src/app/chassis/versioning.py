@@ -191,13 +191,13 @@ class Deprecations:
         plan, successor = found
         headers = plan.headers(successor)
         log.info("deprecated_route_used", method=plan.method, route=plan.path)
-        if datetime.now(UTC) >= plan.sunset:
-            raise Gone(
-                f"This route was retired; use {successor}.",
-                headers={key.decode(): value.decode() for key, value in headers},
-                successor=successor,
-            )
-        await self.app(scope, receive, with_headers(send, headers))
+        try:
+            if datetime.now(UTC) >= plan.sunset:
+                raise Gone(f"This route was retired; use {successor}.", successor=successor)
+            await self.app(scope, receive, with_headers(send, headers))
+        except Problem as problem:
+            problem.headers |= {key.decode(): value.decode() for key, value in headers}
+            raise
 
     def _plan(self, scope: Scope) -> tuple[Deprecation, str] | None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]

@@ -39,6 +39,11 @@ def test_a_name_is_one_printable_line(client: httpx2.Client, name: object) -> No
     assert client.post("/v1/customers", json=customer_body(name=name)).status_code == 422
 
 
+@pytest.mark.parametrize("email", ["Ann <ann@example.com>", "ann", "a@b@example.com", 7])
+def test_an_email_is_an_address_alone(client: httpx2.Client, email: object) -> None:
+    assert client.post("/v1/customers", json=customer_body(email=email)).status_code == 422
+
+
 def test_a_customer_is_replaced(client: httpx2.Client) -> None:
     customer = new_customer(client)
     path, body = f"/v1/customers/{customer['id']}", customer_body(name="New name")

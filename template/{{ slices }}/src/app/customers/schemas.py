@@ -3,9 +3,9 @@
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, EmailStr, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from app.chassis.text import Line
+from app.chassis.text import EmailAddress, Line
 
 
 class CustomerBody(BaseModel):
@@ -14,7 +14,7 @@ class CustomerBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Line
-    email: EmailStr = Field(max_length=254)
+    email: EmailAddress
 
 
 class CustomerPatch(BaseModel):
@@ -23,7 +23,7 @@ class CustomerPatch(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     name: Line = Field(default_factory=str)
-    email: EmailStr = Field(default_factory=str, max_length=254)
+    email: EmailAddress = Field(default_factory=str)
 
 
 class CustomerView(BaseModel):

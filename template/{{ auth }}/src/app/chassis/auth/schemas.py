@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, EmailStr, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from app.chassis.auth.common_passwords import is_common
 from app.chassis.auth.passwords import LONGEST_PASSWORD
+from app.chassis.text import EmailAddress
 
 
 def _unicode(password: SecretStr) -> SecretStr:
@@ -23,7 +24,7 @@ def _uncommon(password: SecretStr) -> SecretStr:
     return password
 
 
-Email = Annotated[EmailStr, Field(max_length=254), AfterValidator(str.lower)]
+Email = Annotated[EmailAddress, AfterValidator(str.lower)]
 Password = Annotated[
     SecretStr,
     Field(min_length=8, max_length=LONGEST_PASSWORD),
