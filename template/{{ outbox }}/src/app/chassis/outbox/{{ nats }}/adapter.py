@@ -21,6 +21,7 @@ from app.chassis.outbox.process import Outage
 from app.chassis.outbox.pull import FAILURES, PullSubscription
 
 RECONNECT_SECONDS = 0.25
+LOOK_SECONDS = 0.25
 PING_SECONDS = 2
 ANSWER_SECONDS = 5
 CLOSE_SECONDS = 1
@@ -59,7 +60,7 @@ class NatsBroker:
         self._servers = settings.servers
         self._name = name
         self._up = asyncio.Event()
-        self._over = asyncio.Event()
+        self._stream_is_gone = False
         self._client: Client | None = None
         self._stream: JetStreamContext | None = None
         self._keeper = asyncio.create_task(self._keep_connected())
@@ -96,7 +97,7 @@ class NatsBroker:
         try:
             await self.stream.publish(subject, message.body, PUBLISH_SECONDS, headers=headers)
         except NoStreamResponseError as error:
-            self._over.set()  # the next connection makes what is missing
+            self._stream_is_gone = True
             raise BrokerUnavailable("there is no stream that keeps it") from error
         except BadRequestError as error:
             if error.err_code in _NOT_THE_MESSAGE:
@@ -140,20 +141,20 @@ class NatsBroker:
     async def _keep_connected(self) -> None:
         outage = Outage("broker")
         while True:
-            self._over = asyncio.Event()
+            closed = asyncio.Event()
             try:
-                client = await self._connect(self._over)
+                client = await self._connect(closed)
                 outage.over()
-                await _until_over(client, self._over)
+                await self._until_closed(client, closed)
                 raise errors.ConnectionClosedError  # noqa: TRY301 - an outage as any other
             except Exception as error:  # noqa: BLE001 - whatever it is, connect again
                 outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _connect(self, over: asyncio.Event) -> Client:
+    async def _connect(self, closed: asyncio.Event) -> Client:
         async def on_closed() -> None:
-            over.set()
+            closed.set()
 
         async def on_error(error: Exception) -> None:
             log.debug("broker_error", error=type(error).__name__)
@@ -184,6 +185,19 @@ class NatsBroker:
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await client.close()
 
+    async def _until_closed(self, client: Client, closed: asyncio.Event) -> None:
+        """Wait for the end of a connection, and make a stream again that was deleted meanwhile.
+
+        The client does not always tell: when its last words cannot be sent, it is just closed.
+        """
+        while not client.is_closed:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await closed.wait()
+            if self._stream_is_gone:
+                self._stream_is_gone = False
+                await self._ensure_stream(self.stream)
+
     async def _filtered(self, consumer: str, topic: str) -> set[str]:
         """Return what the consumer gets already, perhaps for another release of the service."""
         try:
@@ -206,17 +220,6 @@ class NatsBroker:
                 duplicate_window=min(DUPLICATE_WINDOW_SECONDS, retention),
             )
             log.info("stream_created", topic=topic)
-
-
-async def _until_over(client: Client, over: asyncio.Event) -> None:
-    """Wait for the end of a connection.
-
-    The client does not always tell: when its last words cannot be sent, it is just closed.
-    """
-    while not (over.is_set() or client.is_closed):
-        with suppress(TimeoutError):
-            async with asyncio.timeout(RECONNECT_SECONDS):
-                await over.wait()
 
 
 def _size_of(headers: Mapping[str, str]) -> int:

@@ -47,7 +47,7 @@ def add_outbox(service: Service) -> None:
 
 def need_broker(service: Service) -> None:
     """Let the process not start without the address of a broker."""
-    assert service.get(BrokerSettings).servers
+    _ = service.get(BrokerSettings).servers
 
 
 def _check(outbox: OutboxSettings, inbox: InboxSettings, broker: BrokerSettings) -> None:
