@@ -36,6 +36,11 @@ def test_a_compressed_body_is_refused(client: httpx2.Client) -> None:
     assert response.status_code == 415
 
 
+def test_a_part_of_a_resource_is_refused(client: httpx2.Client) -> None:
+    headers = {**JSON, "Content-Range": "bytes 0-3/10"}
+    assert client.put("/v1/nothing-here", content=b"{}", headers=headers).status_code == 400
+
+
 def test_headers_over_the_limit_are_refused(client: httpx2.Client) -> None:
     response = client.get("/v1/nothing-here", headers={"X-Padding": "x" * 20_000})
     assert response.status_code == 431
@@ -52,6 +57,8 @@ def test_headers_over_the_limit_are_refused(client: httpx2.Client) -> None:
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n",
         b"GET /health/live\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n",
+        b"GET /health/live HTTP/1.1\r\nHost: a\r\nHost: b\r\nConnection: close\r\n\r\n",
         b"not http at all\r\n\r\n",
     ],
 )

@@ -70,7 +70,7 @@ def test_a_secret_may_be_a_mounted_file(tmp_path: Path) -> None:
     assert "must be like postgresql://" in result.stderr
 
 
-def test_every_setting_is_in_the_example_with_its_default(settings: list[Settings]) -> None:
+def test_every_setting_is_in_the_example(settings: list[Settings]) -> None:
     documented = dict(
         re.findall(
             r"^#? ?([A-Z][A-Z0-9_]+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE
@@ -78,6 +78,21 @@ def test_every_setting_is_in_the_example_with_its_default(settings: list[Setting
     )
     expected = {name for kind in settings for name in _variables(kind)}
     assert set(documented) - {"SECRETS_DIR"} == expected
+
+
+def test_the_example_can_be_used_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    lines = (ROOT / ".env.example").read_text()
+    example = dict(re.findall(r"^#? ?([A-Z][A-Z0-9_]+)=(.+)$", lines, re.MULTILINE))
+    example["DATABASE_URL"] = environment["DATABASE_URL"]
+    for variable in {*example, *environment}:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("DATABASE_URL", example["DATABASE_URL"])
+    without = assemble(COMPONENTS).settings
+    for variable, value in example.items():
+        monkeypatch.setenv(variable, value)
+    assert assemble(COMPONENTS).settings == without
 
 
 def _variables(settings: Settings) -> dict[str, FieldInfo]:

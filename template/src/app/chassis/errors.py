@@ -8,11 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 MOST_VIOLATIONS = 1000
+LONGEST_NAME = 100
 
 REASONS: Mapping[str, str] = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
 }
+
+
+def _cut(name: str) -> str:
+    """A name as it was sent, unless it is longer than anybody's."""
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
 
 
 class Violation(BaseModel):
@@ -27,7 +33,7 @@ class Violation(BaseModel):
     @classmethod
     def at(cls, location: Sequence[int | str], detail: str) -> "Violation":
         """Describe the place `location`: `body`, `query`, `path` or `header`, then the way."""
-        source, *path = location
+        source, *path = (part if isinstance(part, int) else _cut(part) for part in location)
         field = ".".join(str(part) for part in path)
         if source == "body":
             escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)

@@ -4,7 +4,7 @@ import json
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, Field, HttpUrl, field_validator
@@ -53,10 +53,17 @@ class HttpSettings(Settings):
     keep_alive_timeout: Duration = timedelta(seconds=65)
     max_concurrent_requests: int = Field(default=1000, ge=1)
     compress_from_bytes: int = Field(default=1024, ge=0)
-    validation_status: Literal[400, 422] = 422
+    validation_status: int = 422
     drain_delay: Duration = timedelta(seconds=5)
     shutdown_grace: Duration = timedelta(seconds=20)
     cors_origins: CommaSeparated = ()
+
+    @field_validator("validation_status")
+    @classmethod
+    def _is_one_of_two(cls, status: int) -> int:
+        if status not in (400, 422):
+            raise ValueError("must be 400 or 422")
+        return status
 
 
 def parse_json(body: bytes) -> Any:

@@ -5,7 +5,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, EmailStr, Field, StringConstraints
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, breaks of lines, and what is not seen or turns the direction around.
+_HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ufeff"
+_CONTROL = re.compile(f"[{_HIDDEN}]")
 
 
 def _printable(value: str) -> str:
@@ -24,7 +26,7 @@ Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_printable),
-    Field(json_schema_extra={"pattern": r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"}),
+    Field(json_schema_extra={"pattern": f"^[^{_HIDDEN}]*$"}),
 ]
 """One line of text, 1 to 200 characters."""
 
@@ -33,5 +35,5 @@ Code = Annotated[
 ]
 """A short code such as a SKU."""
 
-EmailAddress = Annotated[EmailStr, BeforeValidator(_bare), Field(max_length=254)]
+EmailAddress = Annotated[EmailStr, Field(max_length=254), BeforeValidator(_bare)]
 """An email address, which Pydantic would also find in `A name <address>`."""

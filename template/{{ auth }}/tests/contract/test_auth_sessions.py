@@ -8,7 +8,15 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.kit.identity import StartService, anonymous_client, new_identity, refresh_grant
+from tests.kit.identity import (
+    StartService,
+    anonymous_client,
+    new_identity,
+    refresh_grant,
+    register,
+)
+from tests.kit.locks import waiting_for_locks
+from tests.kit.waiting import eventually
 
 Sql = psycopg.Connection[tuple[object, ...]]
 
@@ -63,6 +71,29 @@ def test_of_concurrent_refreshes_one_is_served_and_one_session_lives(
     """
     row = sql.execute(query, [hashlib.sha256(token.encode()).digest()]).fetchone()
     assert row == (1,)
+
+
+def test_a_refresh_that_waits_while_another_replica_exchanges_its_token_ends_nothing(
+    start_service: StartService, environment: dict[str, str]
+) -> None:
+    slow = {"DATABASE_POOL_SIZE": "1", "DATABASE_POOL_OVERFLOW": "0", "DATABASE_POOL_TIMEOUT": "20"}
+    patient = {"DATABASE_LOCK_TIMEOUT": "20", "DATABASE_STATEMENT_TIMEOUT": "20"}
+    with (
+        anonymous_client(start_service) as here,
+        anonymous_client(start_service, **slow, **patient) as there,
+        psycopg.connect(environment["DATABASE_URL"], autocommit=True) as sql,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        token = refresh_token(here)
+        with psycopg.connect(environment["DATABASE_URL"]) as holder:
+            holder.execute("LOCK TABLE users IN SHARE MODE")  # nobody can register
+            pool.submit(register, there)
+            eventually(lambda: waiting_for_locks(sql))
+            late = pool.submit(refresh_grant, there, token)
+            time.sleep(0.5)  # it has come in, and waits for the one connection
+            served = refresh_grant(here, token)
+        assert late.result().status_code == 401
+        assert refresh_grant(here, served.json()["refresh_token"]).status_code == 200
 
 
 @pytest.mark.parametrize("token", ["nonsense", "x" * 5000, "\0", "ü"])

@@ -78,6 +78,17 @@ def test_of_two_changes_at_once_one_wins(client: httpx2.Client) -> None:
             assert sorted(pool.map(change, names)) == [200, 412]
 
 
+def test_any_version_is_changed_by_whoever_comes_when(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+
+    def change(name: str) -> int:
+        return patch(client, path, {"name": name}, "*").status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(change, map(str, range(24)))) == [200] * 24
+    assert client.get(path).headers["etag"] == '"25"'
+
+
 def test_compressed_and_plain_variants_have_different_tags(client: httpx2.Client) -> None:
     items = [{**ITEM, "sku": f"SKU-{number}"} for number in range(50)]
     path = f"/v1/orders/{new_order(client, items=items)['id']}"

@@ -34,7 +34,9 @@ def test_every_violation_is_reported_with_its_place(client: httpx2.Client) -> No
         assert error["field"] == error["pointer"].removeprefix("#/")
 
 
-@pytest.mark.parametrize("name", ["\x00", "a\nb", "\u2028", "x" * 201, None, 7, ["a"]])
+@pytest.mark.parametrize(
+    "name", ["\x00", "a\nb", "\u2028", "\u200b", "a\u202eb", "x" * 201, None, 7, ["a"]]
+)
 def test_a_name_is_one_printable_line(client: httpx2.Client, name: object) -> None:
     assert client.post("/v1/customers", json=customer_body(name=name)).status_code == 422
 
@@ -111,7 +113,19 @@ def test_lists_are_paged_by_offset_and_counted_only_on_demand(client: httpx2.Cli
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=-1", "limit=abc", "limit=101", "offset=-1", "x=1"]
+    "query",
+    [
+        "limit=0",
+        "limit=-1",
+        "limit=abc",
+        "limit=101",
+        "limit=1_0",
+        "limit=1.0",
+        "limit=%2B1",
+        "offset=-1",
+        "offset=10001",
+        "x=1",
+    ],
 )
 def test_impossible_pages_are_refused(client: httpx2.Client, query: str) -> None:
     response = client.get(f"/v1/customers?{query}")

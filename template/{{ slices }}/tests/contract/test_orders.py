@@ -1,12 +1,17 @@
 """Orders: placed for a known customer, and taken only where their status allows."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from decimal import Decimal
 from uuid import UUID, uuid4
 
 import httpx2
 import pytest
 
+from tests.kit.processes import ServiceProcess
 from tests.kit.shop import ITEM, Json, new_customer, new_order, order_body, patch, pointers
+
+StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
 
 def test_a_new_order_is_pending_and_summed_up(client: httpx2.Client) -> None:
@@ -53,6 +58,40 @@ def test_an_amount_is_answered_as_it_is_stored(
     assert order["items"][0]["unit_price"] == stored
     assert order["total_amount"] == stored
     assert client.get(f"/v1/orders/{order['id']}").json() == order
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("quantity", True),
+        ("quantity", "1"),
+        ("quantity", 1.5),
+        ("unit_price", True),
+        ("unit_price", "1_000"),
+        ("unit_price", "\uff11"),
+        ("unit_price", "0e999999"),
+        ("unit_price", "1.001"),
+        ("unit_price", ""),
+    ],
+)
+def test_a_number_is_one_in_json_too(client: httpx2.Client, member: str, value: object) -> None:
+    body = order_body(new_customer(client), items=[{**ITEM, member: value}])
+    response = client.post("/v1/orders", json=body)
+    assert response.status_code == 422
+    assert pointers(response) == {f"#/items/0/{member}"}
+
+
+def test_the_status_of_what_breaks_the_rules_can_be_another(
+    start_service: StartService, client: httpx2.Client
+) -> None:
+    with (
+        start_service(HTTP_VALIDATION_STATUS="400") as server,
+        httpx2.Client(base_url=server.url, headers=client.headers) as caller,
+    ):
+        refused = caller.get("/v1/customers?limit=0")
+        batch = caller.post("/v1/order-batches", json={"orders": [5]})
+    assert refused.status_code == refused.json()["status"] == 400
+    assert batch.json()["items"][0]["status"] == 400
 
 
 @pytest.mark.parametrize(("before", "after"), [("{", "}"), ("urn:uuid:", "")])
@@ -102,6 +141,16 @@ def test_an_order_goes_only_where_its_status_allows(client: httpx2.Client) -> No
     assert client.get(path).json()["status"] == "cancelled"
 
 
+def test_a_patch_that_changes_nothing_is_none(client: httpx2.Client) -> None:
+    order = new_order(client)
+    path = f"/v1/orders/{order['id']}"
+    for body in ({}, {"status": "pending"}):
+        unchanged = patch(client, path, body)
+        assert (unchanged.status_code, unchanged.json()) == (200, order)
+        assert unchanged.headers["etag"] == '"1"'
+    assert patch(client, path, {"status": None}).status_code == 422
+
+
 def test_a_deleted_order_is_gone(client: httpx2.Client) -> None:
     path = f"/v1/orders/{new_order(client)['id']}"
     assert client.delete(path, headers={"If-Match": '"1"'}).status_code == 204
@@ -133,9 +182,20 @@ def test_an_order_too_large_to_be_stored_is_refused_alone(client: httpx2.Client)
 
 
 def test_a_batch_of_failures_is_still_a_207(client: httpx2.Client) -> None:
-    response = client.post("/v1/order-batches", json={"orders": [{}, {"currency": 1}]})
+    orders: list[object] = [{}, {"currency": 1}, 5, None, [], "x"]
+    response = client.post("/v1/order-batches", json={"orders": orders})
     assert response.status_code == 207
-    assert {result["status"] for result in response.json()["items"]} == {422}
+    assert [result["status"] for result in response.json()["items"]] == [422] * len(orders)
+
+
+def test_a_small_request_gets_no_large_answer(client: httpx2.Client) -> None:
+    items: list[Json] = [{}] * 100
+    bodies = {"orders": [{"items": items}] * 100}, {"orders": [{"x" * 100_000: 1}]}
+    for body in bodies:
+        response = client.post("/v1/order-batches", json=body)
+        assert response.status_code == 207
+        assert len(response.content) < 1_000_000
+        assert "x" * 1000 not in response.text
 
 
 @pytest.mark.parametrize("size", [0, 101])

@@ -34,6 +34,13 @@ def test_an_unknown_version_is_not_acceptable(client: httpx2.Client) -> None:
     assert client.get("/customers", headers=either).status_code == 200
 
 
+def test_a_body_of_an_unknown_version_is_refused(client: httpx2.Client) -> None:
+    for version, status in (("1", 201), ('"1"', 201), ("2", 415), ("one", 415)):
+        headers = {"Content-Type": VENDOR.replace("version=1", f"version={version}")}
+        response = client.post("/v1/customers", json=customer_body(), headers=headers)
+        assert response.status_code == status
+
+
 @pytest.mark.parametrize(
     "accept",
     ["text/html", "application/json;q=0, */*", "*/*;q=0", "application/*;q=0, */*;q=0.5"],

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -20,12 +20,19 @@ PREFERENCE = re.compile(
 )
 """One preference of RFC 7240, with its parameters."""
 
-Limit = Annotated[int, Field(ge=1, le=MAXIMUM_LIMIT)]
-Offset = Annotated[int, Field(ge=0, le=MAXIMUM_OFFSET)]
+
+def _digits(value: object) -> object:
+    if isinstance(value, str) and re.fullmatch(r"-?[0-9]+", value) is None:
+        raise ValueError("must be a whole number")
+    return value
+
+
+Limit = Annotated[int, Field(ge=1, le=MAXIMUM_LIMIT), BeforeValidator(_digits)]
+Offset = Annotated[int, Field(ge=0, le=MAXIMUM_OFFSET), BeforeValidator(_digits)]
 
 
 class OffsetQuery(BaseModel):
-    """Offset pagination: for short lists; its cost grows with the offset."""
+    """Offset pagination: for short lists, as its cost grows with the offset."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -77,7 +84,8 @@ class OffsetPage(BaseModel, Generic[T]):
     ) -> "OffsetPage[T]":
         """A page of `found`, which holds one item more than the limit where there are more."""
         after, before = query.offset + query.limit, max(0, query.offset - query.limit)
-        has_next = len(found) > query.limit and after <= MAXIMUM_OFFSET
+        # Past the largest offset the link leads to an error: no list ends without a word.
+        has_next = len(found) > query.limit
         return cls(
             items=found[: query.limit],
             offset=query.offset,

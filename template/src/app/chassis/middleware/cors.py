@@ -13,8 +13,8 @@ from app.chassis.asgi import (
 )
 
 EXPOSED = (
-    b"Deprecation, ETag, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
-    b"Retry-After, Sunset, X-Request-ID"
+    b"Accept-Patch, Allow, Deprecation, ETag, Link, Location, Preference-Applied, RateLimit, "
+    b"RateLimit-Policy, Retry-After, Sunset, WWW-Authenticate, X-Request-ID"
 )
 ALLOWED = (
     b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-ID"

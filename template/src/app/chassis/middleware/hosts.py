@@ -22,13 +22,15 @@ class AllowedHosts:
         self.suffixes = tuple(host[1:] for host in allowed if host.startswith("*."))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not scope["path"].startswith(EXEMPT):
-            self._check(header_values(scope, b"host"))
+        given = header_values(scope, b"host")
+        probe = scope["path"].startswith(EXEMPT)
+        if len(given) != 1 and (given or not probe or scope["http_version"] != "1.0"):
+            raise BadRequest("Send exactly one Host header.")
+        if not probe:
+            self._check(given)
         await self.app(scope, receive, send)
 
     def _check(self, given: list[bytes]) -> None:
-        if len(given) != 1:
-            raise BadRequest("Send exactly one Host header.")
         named = HOST.fullmatch(given[0])
         if named is None:
             raise BadRequest("Host must be a name or an address, and a port.")

@@ -16,7 +16,9 @@ from app.chassis.errors import (
 from app.chassis.http import HttpSettings
 
 EXEMPT = "/health/"
-CHECKED = frozenset({b"content-length", b"transfer-encoding", b"content-encoding"})
+CHECKED = frozenset(
+    {b"content-length", b"transfer-encoding", b"content-encoding", b"content-range"}
+)
 
 
 class InputLimits:
@@ -69,6 +71,9 @@ class InputLimits:
                 "Compressed request bodies are not accepted.",
                 headers={"Accept-Encoding": "identity"},
             )
+
+        elif key == b"content-range":
+            raise BadRequest("A part of a resource cannot be sent.")
 
     def _limited(self, receive: Receive) -> Receive:
         loop = asyncio.get_running_loop()

@@ -5,10 +5,11 @@ from collections.abc import Collection
 from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header
 from app.chassis.errors import UnsupportedMediaType
 from app.chassis.http import JSON
-from app.chassis.versioning import VENDOR_TYPE
+from app.chassis.versioning import VENDOR_TYPE, VERSIONS
 
 MERGE_PATCH = "application/merge-patch+json"
 FORM = "application/x-www-form-urlencoded"
+KNOWN = ("", *map(str, VERSIONS))
 
 
 class MediaTypes:
@@ -29,15 +30,22 @@ class MediaTypes:
         given = header(scope, b"content-type")
         if given is None and not _has_body(scope):
             return None
-        media_type = (given or "").partition(";")[0].strip().lower()
+        media_type, version = _parts(given or "")
         name, expected = "Accept", (JSON, VENDOR_TYPE)
         if scope["method"] == "PATCH":
             name, expected = "Accept-Patch", (MERGE_PATCH,)
         elif scope["path"] in self.forms:
             expected = (FORM,)
-        if media_type in expected:
+        if media_type in expected and (media_type != VENDOR_TYPE or version in KNOWN):
             return None
         return UnsupportedMediaType(f"Send the body as {expected[0]}.", headers={name: expected[0]})
+
+
+def _parts(given: str) -> tuple[str, str]:
+    """The media type, and which version of it where that is said."""
+    media_type, *parameters = (part.strip() for part in given.lower().split(";"))
+    named = dict(part.split("=", 1) for part in parameters if "=" in part)
+    return media_type, named.get("version", "").strip('"')
 
 
 def _refusing(refusal: UnsupportedMediaType) -> Receive:

@@ -1,5 +1,6 @@
 """What clients send and receive about orders."""
 
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any
@@ -12,6 +13,7 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
+    WithJsonSchema,
 )
 
 from app.chassis.identifiers import Id
@@ -24,6 +26,7 @@ MAXIMUM_BATCH = 100
 
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 CENT = Decimal("0.01")
+NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
 LARGEST_TOTAL = Decimal("999999999999.99")
 
 
@@ -32,7 +35,29 @@ def _in_cents(value: Decimal) -> Decimal:
     return abs(value).quantize(CENT)
 
 
-Amount = Annotated[Decimal, Field(ge=0, max_digits=10, decimal_places=2), AfterValidator(_in_cents)]
+def _number(value: object) -> object:
+    """Refuse what Python would take for a number, and JSON does not: `true`, `1_000`."""
+    if isinstance(value, bool) or (isinstance(value, str) and not re.fullmatch(NUMBER, value)):
+        raise ValueError("must be a number")
+    return value
+
+
+def _no_text(value: object) -> object:
+    if isinstance(value, bool | str):
+        raise ValueError("must be a number")  # noqa: TRY004 - a TypeError would be no violation
+    return value
+
+
+Quantity = Annotated[int, Field(ge=1, le=1000), BeforeValidator(_no_text)]
+Amount = Annotated[
+    Decimal,
+    BeforeValidator(_number),
+    Field(ge=0, max_digits=10, decimal_places=2),
+    AfterValidator(_in_cents),
+    WithJsonSchema(
+        {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "pattern": NUMBER}]}
+    ),
+]
 
 
 def _with_time_zone(value: datetime) -> datetime:
@@ -56,7 +81,7 @@ class ItemBody(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     sku: Code
-    quantity: int = Field(ge=1, le=1000)
+    quantity: Quantity
     unit_price: Amount
 
 
@@ -86,10 +111,10 @@ class PlaceOrders(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    orders: list[dict[str, Any]] = Field(
+    orders: list[Any] = Field(
         min_length=1,
         max_length=MAXIMUM_BATCH,
-        json_schema_extra={"items": {"type": "object", "description": "A `PlaceOrder`."}},
+        json_schema_extra={"items": {"description": "A `PlaceOrder`."}},
     )
 
 
@@ -98,7 +123,7 @@ class OrderPatch(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    status: OrderStatus
+    status: OrderStatus = Field(default_factory=lambda: OrderStatus.PENDING)
 
 
 class ItemView(BaseModel):

@@ -67,7 +67,7 @@ async def change_order(
     conditions: Conditional,
 ) -> Response:
     """Confirm, cancel or reject an order."""
-    order = await orders.change_status(order_id, body.status, conditions.for_change())
+    order = await orders.change(order_id, body, conditions.for_change())
     return as_response(render_resource(order.view, order.version))
 
 

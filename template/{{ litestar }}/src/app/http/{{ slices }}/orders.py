@@ -73,7 +73,7 @@ async def change_order(
     conditions: NamedDependency[Conditions],
 ) -> Response[OrderView]:
     """Confirm, cancel or reject an order."""
-    order = await orders.change_status(order_id, data.status, conditions.for_change())
+    order = await orders.change(order_id, data, conditions.for_change())
     return as_response(render_resource(order.view, order.version))
 
 

@@ -27,10 +27,10 @@ class Customers:
         await self._store()
         return customer
 
-    async def get(self, customer_id: UUID) -> Customer:
-        """Look a customer up; raises `CustomerNotFound`."""
+    async def get(self, customer_id: UUID, *, locked: bool = False) -> Customer:
+        """Look a customer up, and lock its row for a change; raises `CustomerNotFound`."""
         async with self.database.reading() as session:
-            customer = await session.get(Customer, customer_id)
+            customer = await session.get(Customer, customer_id, with_for_update=locked)
         if customer is None:
             raise CustomerNotFound
         return customer
@@ -80,7 +80,7 @@ class Customers:
             raise CustomerHasOrders from error
 
     async def _based_on(self, customer_id: UUID, precondition: Precondition) -> Customer:
-        customer = await self.get(customer_id)
+        customer = await self.get(customer_id, locked=True)
         precondition.check(customer.version)
         return customer
 

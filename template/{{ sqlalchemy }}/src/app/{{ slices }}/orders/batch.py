@@ -11,6 +11,9 @@ from app.chassis.problems import ProblemRenderer
 from app.orders.schemas import BatchResult, BatchResults, PlaceOrder
 from app.orders.service import Orders
 
+MOST_VIOLATIONS = 20
+"""How much of what is wrong with one order is told, as there may be a hundred of them."""
+
 
 class OrderBatches:
     """Places a batch in one transaction with a savepoint for each order."""
@@ -25,11 +28,11 @@ class OrderBatches:
         return self._orders.database
 
     @transactional()
-    async def place(self, bodies: list[dict[str, Any]]) -> BatchResults:
+    async def place(self, bodies: list[Any]) -> BatchResults:
         """Place each order, and say for each what became of it."""
         return BatchResults(items=[await self._result(i, body) for i, body in enumerate(bodies)])
 
-    async def _result(self, index: int, body: dict[str, Any]) -> BatchResult:
+    async def _result(self, index: int, body: object) -> BatchResult:
         try:
             with translated():
                 async with self.database.session.begin_nested():
@@ -44,11 +47,11 @@ class OrderBatches:
         return BatchResult(index=index, status=201, id=order.id, order=order.view)
 
 
-def _parsed(body: dict[str, Any]) -> PlaceOrder:
+def _parsed(body: object) -> PlaceOrder:
     try:
         return PlaceOrder.model_validate(body)
     except ValidationError as error:
-        errors = violations(error.errors(include_url=False), "body")
+        errors = violations(error.errors(include_url=False), "body")[:MOST_VIOLATIONS]
         raise ValidationFailed(
             "The order breaks the rules listed in errors.", errors=errors
         ) from None

@@ -22,10 +22,11 @@ class OrderRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, order_id: UUID) -> Order:
-        """Look an order up; raises `OrderNotFound`."""
+    async def get(self, order_id: UUID, *, locked: bool = False) -> Order:
+        """Look an order up, and lock its row for a change; raises `OrderNotFound`."""
+        items = selectinload(Order.items)
         async with self._database.reading() as session:
-            order = await session.get(Order, order_id, options=[selectinload(Order.items)])
+            order = await session.get(Order, order_id, options=[items], with_for_update=locked)
         if order is None:
             raise OrderNotFound
         return order

@@ -21,7 +21,7 @@ from app.orders.events import (
 )
 from app.orders.model import Order, OrderItem
 from app.orders.repository import SORTABLE, OrderRepository
-from app.orders.schemas import OrderQuery, OrderView, PlaceOrder
+from app.orders.schemas import OrderPatch, OrderQuery, OrderView, PlaceOrder
 from app.orders.status import OrderStatus
 
 NEWEST_FIRST = "-created_at"
@@ -82,14 +82,13 @@ class Orders:
         )
 
     @transactional()
-    async def change_status(
-        self, order_id: UUID, status: OrderStatus, precondition: Precondition
-    ) -> Order:
+    async def change(self, order_id: UUID, patch: OrderPatch, precondition: Precondition) -> Order:
         """Take an order to another status; raises `OrderTransitionNotAllowed`."""
         order = await self._based_on(order_id, precondition)
-        order.become(status)
-        await self.database.session.flush()
-        await self._tell(CHANGES[status], order)
+        if "status" in patch.model_fields_set and patch.status != order.status:
+            order.become(patch.status)
+            await self.database.session.flush()
+            await self._tell(CHANGES[patch.status], order)
         return order
 
     @transactional()
@@ -100,7 +99,7 @@ class Orders:
         await self.database.session.flush()
 
     async def _based_on(self, order_id: UUID, precondition: Precondition) -> Order:
-        order = await self._orders.get(order_id)
+        order = await self._orders.get(order_id, locked=True)
         precondition.check(order.version)
         return order
 

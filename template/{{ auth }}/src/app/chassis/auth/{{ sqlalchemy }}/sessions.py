@@ -2,9 +2,10 @@
 
 import hashlib
 import secrets
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 import structlog
@@ -37,8 +38,8 @@ class Sessions:
     """Opens, continues and ends sessions.
 
     A refresh token works once. Used again, it ends its whole session, the newest token included:
-    one of the two who had it stole it. Of two who use it at the very same time one is served and
-    the other refused; that alone ends nothing, as a client may well send a request twice.
+    one of the two who had it stole it. Of those who use it at the very same time one is served and
+    the others are refused; that alone ends nothing, as a client may well send a request twice.
     """
 
     def __init__(self, database: Database, settings: AuthSettings) -> None:
@@ -61,7 +62,7 @@ class Sessions:
         Raises:
             RefreshRefused: the token cannot be used, or no longer; never tells why.
         """
-        outcome = await self._rotate(_hash(token), narrow)
+        outcome = await self._rotate(_hash(token), narrow, time.monotonic())
         if isinstance(outcome, Grant):
             log.info("token_refreshed", user_id=str(outcome.user.id), session=outcome.session_id)
             return outcome
@@ -81,11 +82,17 @@ class Sessions:
         return await self.database.session.scalar(ended) is not None
 
     @transactional()
-    async def _rotate(self, digest: bytes, narrow: Narrow) -> Grant | Refusal:
-        """Refusals are returned, not raised: what is found out must be committed."""
+    async def _rotate(self, digest: bytes, narrow: Narrow, arrived: float) -> Grant | Refusal:
+        """Refusals are returned, not raised: what is found out must be committed.
+
+        The token may be exchanged by another request while this one waits for a connection.
+        """
         session = self.database.session
+        await session.connection()
+        waited = timedelta(seconds=time.monotonic() - arrived)
+        meanwhile = RefreshToken.used_at > func.clock_timestamp() - waited
         query = (
-            select(RefreshToken, TokenFamily, User)
+            select(RefreshToken, TokenFamily, User, meanwhile)
             .join(TokenFamily, RefreshToken.family_id == TokenFamily.id)
             .join(User, TokenFamily.user_id == User.id)
             .where(RefreshToken.token_hash == digest)
@@ -93,7 +100,9 @@ class Sessions:
         found = (await session.execute(query)).one_or_none()
         if found is None:
             return "unknown"
-        token, family, user = found.tuple()
+        token, family, user, used_meanwhile = found.tuple()
+        if used_meanwhile:
+            return "raced"
         if refusal := self._refusal(token, family, user):
             if refusal == "reused" and family.revoked_at is None:
                 family.revoked_at = datetime.now(UTC)
@@ -103,7 +112,7 @@ class Sessions:
         claim = update(RefreshToken).where(
             RefreshToken.token_hash == digest, RefreshToken.used_at.is_(None)
         )
-        claimed = claim.values(used_at=func.now()).returning(RefreshToken.family_id)
+        claimed = claim.values(used_at=func.clock_timestamp()).returning(RefreshToken.family_id)
         if await session.scalar(claimed) is None:
             return "raced"
         return await self._grant(user, family, scope)
