@@ -76,6 +76,24 @@ def test_a_well_formed_request_over_the_same_socket_is_answered(server: ServiceP
     assert exchange(server, head).startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize(
+    ("target", "host", "status"),
+    [
+        (b"http://localhost/problems/conflict", b"evil.example", b"200"),
+        (b"http://localhost:8000/problems/conflict", b"localhost", b"200"),
+        (b"http://evil.example/problems/conflict", b"localhost", b"400"),
+        (b"http://user@localhost/problems/conflict", b"localhost", b"400"),
+        (b"http://[::1]:80/problems/conflict", b"localhost", b"200"),
+        (b"http://localhost", b"localhost", b"404"),
+    ],
+)
+def test_a_whole_address_names_the_host(
+    server: ServiceProcess, target: bytes, host: bytes, status: bytes
+) -> None:
+    head = b"GET %b HTTP/1.1\r\nHost: %b\r\nConnection: close\r\n\r\n" % (target, host)
+    assert exchange(server, head).startswith(b"HTTP/1.1 " + status)
+
+
 def test_endless_headers_are_cut_off(server: ServiceProcess) -> None:
     answer = exchange(server, b"GET / HTTP/1.1\r\nX-Endless: " + b"x" * 40_000)
     assert answer.startswith(b"HTTP/1.1 431")

@@ -5,6 +5,7 @@ from collections import deque
 from functools import cache
 from typing import Any
 
+import httptools
 import structlog
 from structlog.contextvars import bound_contextvars
 from uuid_utils import uuid7
@@ -71,14 +72,36 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._head_arrived()
         assert self.parser is not None
-        if self.parser.get_http_version() not in VERSIONS:
+        version = self.parser.get_http_version()
+        if version not in VERSIONS:
             raise BadRequest
+        if version == "1.0":  # whose clients know of no interim answers (RFC 9110, 15.2)
+            self.expect_100_continue = False
+        if self.target[:1] not in (b"/", b"*"):
+            self._use_authority()
         super().on_headers_complete()
         self._in_body = True
         # What follows the body is dropped: it would pass for headers, as many as the client likes.
         self.headers = deque(maxlen=0)  # pyright: ignore[reportAttributeAccessIssue]
         if len(self.pipeline) > MOST_PIPELINED:
             raise BadRequest
+
+    def _use_authority(self) -> None:
+        """Let an absolute target name the host, whatever `Host` says (RFC 9112, 3.2.2)."""
+        target = httptools.parse_url(self.target)
+        if not target.host or target.userinfo:
+            raise BadRequest
+        host = b"[%b]" % target.host if b":" in target.host else target.host
+        if target.port:
+            host += b":%d" % target.port
+        self.headers[:] = [(k, host if k == b"host" else value) for k, value in self.headers]
+        if not target.path:
+            self.url += b"/"
+
+    @property
+    def target(self) -> bytes:
+        """What the client asks for, as it wrote that: mostly a path."""
+        return self.url  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
 
     def on_message_complete(self) -> None:
         self._in_body = False

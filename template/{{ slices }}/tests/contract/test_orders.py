@@ -10,6 +10,7 @@ import pytest
 
 from tests.kit.processes import ServiceProcess
 from tests.kit.shop import ITEM, Json, new_customer, new_order, order_body, patch, pointers
+from tests.kit.wire import exchange
 
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
@@ -109,6 +110,24 @@ def test_a_path_that_ends_with_a_line_break_is_no_route(client: httpx2.Client) -
         assert client.get(f"{path}%0A").status_code == 404
     body = order_body({"id": order["customer_id"] + "%0A"})
     assert pointers(client.post("/v1/orders", json=body)) == {"#/customer_id"}
+
+
+@pytest.mark.parametrize(("version", "interim"), [("1.0", 0), ("1.1", 1)])
+def test_only_who_knows_of_interim_answers_gets_one(
+    server: ServiceProcess, client: httpx2.Client, version: str, interim: int
+) -> None:
+    head = [
+        f"POST /v1/orders HTTP/{version}",
+        "Host: localhost",
+        "Content-Type: application/json",
+        "Content-Length: 2",
+        "Expect: 100-continue",
+        "Connection: close",
+        *(f"{name}: {value}" for name, value in client.headers.items() if name == "authorization"),
+    ]
+    answer = exchange(server, "\r\n".join([*head, "", "{}"]).encode())
+    assert answer.count(b"100 Continue") == interim
+    assert answer.count(b" 422 ") == 1
 
 
 @pytest.mark.parametrize("media_type", ["text/plain", "application/xml", "multipart/form-data"])
