@@ -67,19 +67,27 @@ class HttpSettings(Settings):
 
 
 def parse_json(body: bytes) -> Any:
-    """Read JSON as RFC 8259 has it: in UTF-8, and without the `NaN` that Python would accept.
+    """Read JSON as I-JSON has it (RFC 7493): in UTF-8, each member once, and without `NaN`.
 
     Raises:
         BadRequest: it is something else.
     """
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+        text = body.decode("utf-8-sig")
+        return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_each_once)
     except (ValueError, RecursionError):
         raise BadRequest("The body is not valid JSON.") from None
 
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(name)
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise BadRequest("A member of an object is there more than once.")
+    return members
 
 
 @dataclass(frozen=True)

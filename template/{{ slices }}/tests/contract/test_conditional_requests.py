@@ -110,6 +110,25 @@ def test_compressed_and_plain_variants_have_different_tags(client: httpx2.Client
     )
 
 
+@pytest.mark.parametrize(
+    ("accepted", "coding"),
+    [
+        ("gzip;q=0.1, identity", None),
+        ("gzip;q=0.5, identity;q=0.5", "gzip"),
+        ("br, *;q=0.1", "gzip"),
+        ("gzip;q=0, *", None),
+        ("gzip;q=much", None),
+    ],
+)
+def test_a_client_says_how_gladly_it_takes_which_coding(
+    client: httpx2.Client, accepted: str, coding: str | None
+) -> None:
+    items = [{**ITEM, "sku": f"SKU-{number}"} for number in range(50)]
+    path = f"/v1/orders/{new_order(client, items=items)['id']}"
+    response = client.get(path, headers={"Accept-Encoding": accepted})
+    assert response.headers.get("content-encoding") == coding
+
+
 def test_small_answers_are_not_compressed(client: httpx2.Client) -> None:
     response = client.get(f"/v1/customers/{new_customer(client)['id']}")
     assert "content-encoding" not in response.headers

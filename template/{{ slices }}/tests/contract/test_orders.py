@@ -39,7 +39,18 @@ def test_all_violations_in_all_items_are_reported(client: httpx2.Client) -> None
 
 
 @pytest.mark.parametrize(
-    "body", [b"{", b"", b"\xff", b"[1,", b'{"a":}', b"nul", b'{"a": NaN}', b"[" * 9999]
+    "body",
+    [
+        b"{",
+        b"",
+        b"\xff",
+        b"[1,",
+        b'{"a":}',
+        b"nul",
+        b'{"a": NaN}',
+        b"[" * 9999,
+        b'{"items": [{"sku": "a", "sku": "b"}]}',
+    ],
 )
 def test_malformed_json_is_a_bad_request(client: httpx2.Client, body: bytes) -> None:
     headers = {"Content-Type": "application/json"}

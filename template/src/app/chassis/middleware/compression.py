@@ -48,16 +48,17 @@ class Compression:
 
 
 def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether gzip is among the client's codings with a weight above zero (RFC 9110, 12.5.3)."""
-    weights: dict[str, str] = {}
+    """Whether the client takes gzip, and no less gladly than no coding (RFC 9110, 12.5.3)."""
+    weights: dict[str, float] = {}
     for item in accept_encoding.lower().split(","):
         coding, *parameters = (part.strip() for part in item.split(";"))
-        weights[coding] = next((p[2:] for p in parameters if p.startswith("q=")), "1")
-    weight = weights.get("gzip", weights.get("*", "0"))
-    try:
-        return float(weight) > 0
-    except ValueError:
-        return False
+        weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
+        try:
+            weights[coding] = float(weight)
+        except ValueError:
+            weights[coding] = 0
+    gzip = weights.get("gzip", weights.get("*", 0))
+    return gzip > 0 and gzip >= weights.get("identity", 0)
 
 
 def _compress(start: Message, message: Message, *, accepted: bool) -> None:

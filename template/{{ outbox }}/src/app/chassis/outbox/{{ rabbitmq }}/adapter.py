@@ -169,7 +169,9 @@ class RabbitBroker:
         """Return when the connection is lost, and raise why; a server that is silent is asked."""
         while self._connection is not None and not lost.done():
             async with asyncio.timeout(ANSWER_SECONDS):
-                await self._make_what_is_missing(self._connection)
+                known, topic = dict(self._reserved), self.settings.topic
+                if not await topology.is_complete(self._connection, topic, known):
+                    await self._make_what_is_missing(self._connection)
             await asyncio.wait((lost,), timeout=LOOK_SECONDS)
         await lost
 

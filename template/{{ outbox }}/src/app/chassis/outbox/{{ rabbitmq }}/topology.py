@@ -3,7 +3,7 @@
 What is there already stays as it is: how it is replicated and bounded is its owner's decision.
 """
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from datetime import timedelta
 
 import structlog
@@ -14,6 +14,9 @@ from aiormq.exceptions import ChannelNotFoundEntity
 # So often may a message end the process that reads it; then the broker sets it aside.
 DELIVERY_LIMIT = 20
 ANY_TYPE = "#"
+
+Readers = Mapping[tuple[str, str], Collection[str]]
+"""The types that are read, by topic and consumer."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -43,6 +46,20 @@ async def make_topic(connection: Connection, topic: str, retention: timedelta) -
     log.info("stream_created", topic=topic)
 
 
+async def is_complete(connection: Connection, topic: str, readers: Readers) -> bool:
+    """Whether a topic is there, and every reader's queue gets its types; on one channel."""
+    channel = await connection.channel(publisher_confirms=False)
+    try:
+        await channel.exchange_declare(topic, passive=True)
+        await channel.queue_declare(topic, passive=True)
+        for (read, consumer), types in readers.items():
+            await _bind(channel, read, consumer, types)
+    except ChannelNotFoundEntity:
+        return False
+    await channel.close()
+    return True
+
+
 async def make_queue(
     connection: Connection,
     topic: str,
@@ -56,9 +73,15 @@ async def make_queue(
     channel = await connection.channel(publisher_confirms=False)
     if not exists:
         await _declare(channel, queue, round(retention.total_seconds() * 1000))
-    for type_ in sorted(types):
-        await channel.queue_bind(queue, topic, type_)
+    await _bind(channel, topic, consumer, types)
     await channel.close()
+
+
+async def _bind(
+    channel: AbstractChannel, topic: str, consumer: str, types: Collection[str]
+) -> None:
+    for type_ in sorted(types):
+        await channel.queue_bind(queue_of(topic, consumer), topic, type_)
 
 
 async def _declare(channel: AbstractChannel, queue: str, milliseconds: int) -> None:
