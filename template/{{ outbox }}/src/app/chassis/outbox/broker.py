@@ -10,7 +10,7 @@ class BrokerUnavailable(Exception):
 
 
 class Refused(Exception):
-    """The broker answered that it does not take this message."""
+    """The broker answered, and does not do what it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,12 +73,16 @@ class Broker(Protocol):
     async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
         """Make the durable place of `consumer`: it misses nothing that is published from then on.
 
-        It gets the events of `types` and no others. Raises `BrokerUnavailable`.
+        It gets the events of `types` and no others.
+
+        Raises:
+            BrokerUnavailable: there was no answer, or what the place needs is not there yet.
+            Refused: the broker answered, and does not make it.
         """
         ...
 
     async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
-        """Take up the durable place of `consumer`, or make it; raises `BrokerUnavailable`."""
+        """Take up the durable place of `consumer`, or make it; raises as `reserve` does."""
         ...
 
     async def close(self) -> None:

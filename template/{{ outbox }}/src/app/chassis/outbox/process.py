@@ -49,6 +49,15 @@ class Stop:
             await asyncio.gather(asked, task, return_exceptions=True)
 
 
+def is_wanted_to_end() -> bool:
+    """Tell whether a cancellation is meant for this task.
+
+    A client may cancel what waits for it, when it gives up a connection: that is an outage.
+    """
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
 class Outage:
     """Tells the log once that something cannot be used, and once that it can be again."""
 
@@ -57,7 +66,7 @@ class Outage:
         self._ends = f"{what}_available"
         self._lasting = False
 
-    def begun(self, error: Exception) -> None:
+    def begun(self, error: BaseException) -> None:
         """It could not be used."""
         if not self._lasting:
             log.warning(self._begins, error=f"{type(error).__name__}: {error}")

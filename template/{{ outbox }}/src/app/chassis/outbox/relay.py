@@ -14,6 +14,7 @@ from itertools import groupby
 from operator import attrgetter
 
 import psycopg
+import structlog
 from pydantic_core import from_json
 
 from app.chassis.database import DatabaseSettings
@@ -35,6 +36,8 @@ CHANNEL = "outbox"
 LANES = 100
 
 NOTHING = Batch([], 0)
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 _AGGREGATE = attrgetter("aggregatetype", "aggregateid")
 
@@ -85,7 +88,10 @@ class Relay:
         self._publishing = Outage("publishing")
 
     async def reserve(self, consumers: list[Consumer], stop: Stop) -> None:
-        """Make the places of the service's own consumers, so that no event precedes them."""
+        """Make the places of the service's own consumers, so that no event precedes them.
+
+        One that the broker does not make is its worker's concern: the others get their events.
+        """
         for consumer in consumers:
             while not stop:
                 await stop.or_done(self._broker.ready())
@@ -95,6 +101,9 @@ class Relay:
                 except BrokerUnavailable as error:
                     self._publishing.begun(error)
                     await stop.sleep(RECONNECT_SECONDS)
+                except Refused as error:
+                    log.error("consumer_refused", consumer=consumer.name, reason=str(error))  # noqa: TRY400
+                    break
 
     async def run(self, stop: Stop) -> None:
         """Deliver batch after batch; returns with nothing in flight."""

@@ -9,11 +9,17 @@ import structlog
 
 from app.chassis.database import Database
 from app.chassis.outbox.adapter import connected
-from app.chassis.outbox.broker import Broker, BrokerUnavailable, Delivery, Subscription
+from app.chassis.outbox.broker import (
+    Broker,
+    BrokerUnavailable,
+    Delivery,
+    Refused,
+    Subscription,
+)
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.consumers import Consumer, Consumers
 from app.chassis.outbox.inbox import Inbox
-from app.chassis.outbox.process import Outage, Stop, run_until_stopped
+from app.chassis.outbox.process import Outage, Stop, is_wanted_to_end, run_until_stopped
 from app.chassis.outbox.settings import HeartbeatSettings, InboxSettings
 from app.chassis.service import Service
 
@@ -70,7 +76,9 @@ class Worker:
                 self._subscribing.over()
                 log.info("subscribed", consumer=consumer.name)
                 await self._read(consumer, subscription, stop)
-            except BrokerUnavailable as error:
+            except (BrokerUnavailable, Refused, asyncio.CancelledError) as error:
+                if is_wanted_to_end():
+                    raise
                 self._subscribing.begun(error)
                 await stop.sleep(RECONNECT_SECONDS)
 

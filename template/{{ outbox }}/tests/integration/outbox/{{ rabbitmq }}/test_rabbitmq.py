@@ -3,6 +3,7 @@
 import asyncio
 import sys
 from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,10 +15,11 @@ from aiormq.exceptions import ChannelNotFoundEntity
 from pamqp.commands import Basic
 
 from app.__main__ import main
-from app.chassis.outbox import queue
+from app.chassis.outbox import adapter, queue, topology
 from app.chassis.outbox.adapter import RabbitBroker, connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
+from tests.kit.faults import proxied
 
 pytestmark = pytest.mark.anyio
 
@@ -28,11 +30,17 @@ FROM_THE_START = {"x-stream-offset": "first"}
 MESSAGE = Message("1", TYPE, "a", HEADERS, b"{}")
 
 
-@pytest.fixture
-async def broker(broker_url: str, topic: str) -> AsyncGenerator[RabbitBroker]:
-    settings = BrokerSettings.model_validate({"url": broker_url, "topic": topic})
+@asynccontextmanager
+async def connected_to(url: str, topic: str) -> AsyncGenerator[RabbitBroker]:
+    settings = BrokerSettings.model_validate({"url": url, "topic": topic})
     async with connected(settings, "test") as broker:
         await broker.ready()
+        yield broker
+
+
+@pytest.fixture
+async def broker(broker_url: str, topic: str) -> AsyncGenerator[RabbitBroker]:
+    async with connected_to(broker_url, topic) as broker:
         yield broker
 
 
@@ -131,11 +139,101 @@ async def _exists(channel: AbstractChannel, topic: str) -> bool:
     return True
 
 
-async def _published(broker: RabbitBroker) -> None:
+async def test_what_is_confirmed_while_an_exchange_is_made_again_misses_no_reader(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str
+) -> None:
+    many = [f"thing.happened{number}" for number in range(200)]
+    await broker.reserve("recorder", topic, many)
+    last = Message("1", max(many), "a", HEADERS, b"{}")
+    await channel.exchange_delete(topic)
+    async with asyncio.timeout(10):
+        while not await _exists(channel, topic):
+            pass
+        await _published(broker, last)
+    subscription = await broker.subscribe("recorder", topic, many)
+    assert (await fetched(subscription)).message.id == "1"
+
+
+async def test_a_queue_that_cannot_be_had_keeps_nobody_from_publishing(
+    broker: RabbitBroker,
+    channel: AbstractChannel,
+    topic: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(adapter, "LOOK_SECONDS", 0.05)
+    for consumer in ("recorder", "copier"):
+        await broker.reserve(consumer, topic, [TYPE])
+    await channel.queue_delete(f"{topic}.recorder")
+    # It is another connection's own now.
+    await channel.queue_declare(f"{topic}.recorder", exclusive=True)
+    with pytest.raises(Refused):
+        await broker.reserve("recorder", topic, [TYPE])
+    await channel.exchange_delete(topic)
+    async with asyncio.timeout(10):
+        await _published(broker)
+    for _ in range(20):
+        await asyncio.sleep(0.05)
+        await broker.publish(MESSAGE)
+    subscription = await broker.subscribe("copier", topic, [TYPE])
+    assert (await fetched(subscription)).message.id == "1"
+
+
+async def test_a_distant_broker_has_its_time_for_each_answer(
+    broker_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topology, "ANSWER_SECONDS", 0.5)
+    with proxied(broker_url) as proxy:
+        async with connected_to(proxy.url, topic) as broker:
+            proxy.delay(0.05)
+            for consumer in ("recorder", "copier"):
+                await broker.reserve(consumer, topic, [TYPE, "a", "b"])
+            proxy.cut()
+            await _lost(broker)
+            proxy.restore()
+            proxy.delay(0.05)
+            async with asyncio.timeout(10):
+                await _published(broker)
+
+
+async def test_who_waits_for_an_answer_when_a_connection_is_given_up_hears_of_it(
+    broker_url: str, topic: str
+) -> None:
+    with proxied(broker_url) as proxy:
+        async with connected_to(proxy.url, topic) as broker:
+            proxy.delay(0.1)
+            waiting = asyncio.create_task(broker.reserve("recorder", topic, [TYPE]))
+            await asyncio.sleep(0.3)
+            await broker.close()
+            with pytest.raises(BrokerUnavailable):
+                await waiting
+
+
+async def test_a_client_that_gives_its_connection_up_by_itself_is_connected_again(
+    broker: RabbitBroker,
+) -> None:
+    readers = [task for task in asyncio.all_tasks() if "Connection.__reader" in repr(task)]
+    for reader in readers:
+        reader.cancel()  # as it does when a server is silent
+    assert readers
+    await _lost(broker)
+    async with asyncio.timeout(10):
+        await _published(broker)
+
+
+async def _lost(broker: RabbitBroker) -> None:
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                await broker.publish(MESSAGE)
+            except BrokerUnavailable:
+                return
+
+
+async def _published(broker: RabbitBroker, message: Message = MESSAGE) -> None:
     while True:
         await broker.ready()
         try:
-            return await broker.publish(MESSAGE)
+            return await broker.publish(message)
         except BrokerUnavailable:
             await asyncio.sleep(0.05)
 

@@ -5,30 +5,37 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Collection, Generator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncGenerator, Collection
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import cycle
 
 from aiormq import Connection
 from aiormq.abc import AbstractChannel
-from aiormq.exceptions import ChannelNotFoundEntity, DeliveryError, PublishError
+from aiormq.exceptions import (
+    ChannelAccessRefused,
+    ChannelLockedResource,
+    ChannelPreconditionFailed,
+    DeliveryError,
+    PublishError,
+)
 from pamqp.commands import Basic
 from yarl import URL
 
 from app.chassis.outbox import topology
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
-from app.chassis.outbox.process import Outage
-from app.chassis.outbox.queue import FAILURES, QueueSubscription
+from app.chassis.outbox.process import Outage, is_wanted_to_end
+from app.chassis.outbox.queue import GIVEN_UP, QueueSubscription, answering
 
 RECONNECT_SECONDS = 0.25
 # The client misses a silent server after three of them and a bit: 18 seconds.
 HEARTBEAT_SECONDS = 5
-ANSWER_SECONDS = 5
 CLOSE_SECONDS = 1
 LOOK_SECONDS = 2
 PERSISTENT = 2
+
+_REFUSALS = (ChannelAccessRefused, ChannelLockedResource, ChannelPreconditionFailed)
 
 # What it would tell about connections and channels, this module tells in its own words.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
@@ -58,6 +65,7 @@ class RabbitBroker:
         self._connection: Connection | None = None
         self._channel: AbstractChannel | None = None
         self._reserved: dict[tuple[str, str], Collection[str]] = {}
+        self._binding = Outage("bindings")
         self._keeper = asyncio.create_task(self._keep_connected())
 
     async def ready(self) -> None:
@@ -66,37 +74,41 @@ class RabbitBroker:
 
     async def publish(self, message: Message) -> None:
         """Publish and wait for the broker's confirmation that all its queues have it."""
-        if self._connection is None or self._channel is None:
+        connection, channel = self._connection, self._channel
+        if connection is None or channel is None:
             raise BrokerUnavailable("not connected")
-        # A server that is short of memory or disk takes nothing, and says when it does again.
-        await self._connection.ready()
-        try:
-            await self._channel.basic_publish(
-                message.body,
-                exchange=self.settings.topic,
-                routing_key=message.type,
-                properties=self._properties(message),
-                mandatory=True,
-            )
-        except PublishError as error:
-            await self._channel.close()  # the next one makes what is missing
-            raise BrokerUnavailable("there is no queue that keeps it") from error
-        except (DeliveryError, ValueError, TypeError) as error:
-            raise Refused(str(error)) from error
-        except FAILURES as error:
-            if f"message size {len(message.body)} is larger" in str(error):
+        with answering():
+            # A server that is short of memory or disk takes nothing, and says when it does again.
+            await connection.ready()
+            try:
+                await channel.basic_publish(
+                    message.body,
+                    exchange=self.settings.topic,
+                    routing_key=message.type,
+                    properties=self._properties(message),
+                    mandatory=True,
+                )
+            except PublishError as error:
+                await channel.close(GIVEN_UP)  # the next one makes what is missing
+                raise BrokerUnavailable("there is no queue that keeps it") from error
+            except (DeliveryError, ValueError, TypeError) as error:
                 raise Refused(str(error)) from error
-            raise BrokerUnavailable(str(error)) from error
+            except Exception as error:
+                if f"message size {len(message.body)} is larger" in str(error):
+                    raise Refused(str(error)) from error
+                raise
 
     async def reserve(self, consumer: str, topic: str, types: Collection[str]) -> None:
         """Make the consumer's queue, or have it get more types."""
         if self._connection is None:
             raise BrokerUnavailable("not connected")
-        with _unavailable():
-            async with asyncio.timeout(ANSWER_SECONDS):
+        with answering():
+            try:
                 await topology.make_queue(
                     self._connection, topic, consumer, types, self.settings.retention
                 )
+            except _REFUSALS as error:
+                raise Refused(str(error)) from error
         self._reserved[topic, consumer] = types
 
     async def subscribe(self, consumer: str, topic: str, types: Collection[str]) -> Subscription:
@@ -104,11 +116,10 @@ class RabbitBroker:
         await self.reserve(consumer, topic, types)
         if self._connection is None:
             raise BrokerUnavailable("not connected")
-        with _unavailable():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                channel = await self._connection.channel(publisher_confirms=False)
-                queue = topology.queue_of(topic, consumer)
-                return await QueueSubscription.open(channel, queue, types)
+        with answering():
+            channel = await topology.open_channel(self._connection)
+            queue = topology.queue_of(topic, consumer)
+            return await QueueSubscription.open(channel, queue, types)
 
     async def close(self) -> None:
         """Leave the broker, with what is in flight sent."""
@@ -133,45 +144,54 @@ class RabbitBroker:
         outage = Outage("broker")
         while True:
             try:
-                lost = await self._connect()
+                connection, lost = await self._connect()
                 outage.over()
-                await self._end_of(lost)
-            except Exception as error:  # noqa: BLE001 - whatever it is, connect again
+                await self._look_after(connection, lost)
+            except (Exception, asyncio.CancelledError) as error:
+                if is_wanted_to_end():
+                    raise
                 outage.begun(error)
             await self._disconnect()
             await asyncio.sleep(RECONNECT_SECONDS)
 
-    async def _connect(self) -> "asyncio.Future[None]":
-        """Connect to the next node; returns a future that fails when that is lost."""
+    async def _connect(self) -> "tuple[Connection, asyncio.Future[None]]":
+        """Connect to the next node; returns a future, too, that fails when that is lost."""
         timeout = self.settings.connect_timeout.total_seconds()
         address = URL(next(self._servers)).update_query(heartbeat=HEARTBEAT_SECONDS)
         connection = Connection(address)
         async with asyncio.timeout(timeout):
             await connection.connect(client_properties={"connection_name": self._name})
         self._connection = connection
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await self._make_what_is_missing(connection)
-            self._channel = await connection.channel()
+        await self._make_what_is_missing(connection)
+        self._channel = await connection.channel(timeout=topology.ANSWER_SECONDS)
         self._up.set()
-        return self._channel.closing
+        return connection, self._channel.closing
 
     async def _make_what_is_missing(self, connection: Connection) -> None:
-        """Make the topic, and give consumers their part: an exchange takes all bindings along."""
-        await topology.make_topic(connection, self.settings.topic, self.settings.retention)
-        for (topic, consumer), types in list(self._reserved.items()):
-            # What belongs to another service may not be there now.
-            with suppress(ChannelNotFoundEntity):
-                await topology.make_queue(
-                    connection, topic, consumer, types, self.settings.retention
-                )
+        """Make the topic, and give consumers their part: an exchange takes all bindings along.
 
-    async def _end_of(self, lost: "asyncio.Future[None]") -> None:
-        """Return when the connection is lost, and raise why; a server that is silent is asked."""
-        while self._connection is not None and not lost.done():
-            async with asyncio.timeout(ANSWER_SECONDS):
-                known, topic = dict(self._reserved), self.settings.topic
-                if not await topology.is_complete(self._connection, topic, known):
-                    await self._make_what_is_missing(self._connection)
+        Until the stream is bound nothing is confirmed, so what is published misses no consumer.
+        """
+        topic, retention = self.settings.topic, self.settings.retention
+        await topology.make_exchange(connection, topic)
+        await self._give_consumers_their_part(connection)
+        await topology.make_stream(connection, topic, retention)
+
+    async def _give_consumers_their_part(self, connection: Connection) -> None:
+        known = dict(self._reserved)
+        # What belongs to another service may not be there now.
+        failure = await topology.make_queues(connection, known, self.settings.retention)
+        if failure:
+            self._binding.begun(failure)
+        else:
+            self._binding.over()
+
+    async def _look_after(self, connection: Connection, lost: "asyncio.Future[None]") -> None:
+        """Raise why the connection is lost; a server that is silent is asked."""
+        while not lost.done():
+            if not await topology.has_topic(connection, self.settings.topic):
+                raise BrokerUnavailable("the exchange or its stream has been deleted")
+            await self._give_consumers_their_part(connection)
             await asyncio.wait((lost,), timeout=LOOK_SECONDS)
         await lost
 
@@ -180,15 +200,7 @@ class RabbitBroker:
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
             # A server that says nothing any more does not say good-bye either.
-            leaving = asyncio.ensure_future(connection.close())
+            leaving = asyncio.ensure_future(connection.close(GIVEN_UP))
             leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
             await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
             leaving.cancel()
-
-
-@contextmanager
-def _unavailable() -> Generator[None]:
-    try:
-        yield
-    except FAILURES as error:
-        raise BrokerUnavailable(str(error)) from error

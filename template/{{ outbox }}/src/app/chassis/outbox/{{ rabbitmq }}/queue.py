@@ -2,19 +2,40 @@
 
 import asyncio
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Generator, Mapping
+from contextlib import contextmanager
 
 from aiormq.abc import AbstractChannel, DeliveredMessage
 
-from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message
+from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused
+from app.chassis.outbox.process import is_wanted_to_end
+from app.chassis.outbox.topology import ANSWER_SECONDS
 
 WAIT_SECONDS = 1.0
 SETTLE_SECONDS = 5
 CLOSE_SECONDS = 1
 PREFETCH = 100
 
-# When a connection is lost, the client ends what waits for it with its errors, or a bare Exception.
-FAILURES = (Exception,)
+# The client ends what waits for an answer with a cancellation, unless it is given another reason.
+GIVEN_UP = ConnectionAbortedError
+
+
+@contextmanager
+def answering() -> Generator[None]:
+    """Tell the port that the broker does not answer, whatever the client says.
+
+    When a connection is lost, that is one of its errors, a bare Exception, or a cancellation.
+    """
+    try:
+        yield
+    except (BrokerUnavailable, Refused):
+        raise
+    except Exception as error:
+        raise BrokerUnavailable(f"{type(error).__name__}: {error}") from error
+    except asyncio.CancelledError as error:
+        if is_wanted_to_end():
+            raise
+        raise BrokerUnavailable("what waited for an answer was cancelled") from error
 
 
 class QueueSubscription:
@@ -34,8 +55,8 @@ class QueueSubscription:
         subscription = cls(channel, types)
         channel.on_consumer_cancel_callbacks.add(subscription.on_cancel)
         try:
-            await channel.basic_qos(prefetch_count=PREFETCH)
-            await channel.basic_consume(queue, subscription.on_message)
+            await channel.basic_qos(prefetch_count=PREFETCH, timeout=ANSWER_SECONDS)
+            await channel.basic_consume(queue, subscription.on_message, timeout=ANSWER_SECONDS)
         except BaseException:
             # The broker may have begun to send, and would wait to hear what nobody reads.
             await subscription.close()
@@ -68,7 +89,7 @@ class QueueSubscription:
 
     async def close(self) -> None:
         """Leave the queue, which gives back all that was not settled."""
-        leaving = asyncio.ensure_future(self._channel.close())
+        leaving = asyncio.ensure_future(self._channel.close(GIVEN_UP))
         leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
         await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
         leaving.cancel()
@@ -78,10 +99,13 @@ class QueueSubscription:
 
         On a connection that is lost the client may wait for ever.
         """
+        if self._gone:
+            return
         try:
-            async with asyncio.timeout(SETTLE_SECONDS):
-                await self._channel.basic_ack(raw.delivery_tag or 0, wait=False)
-        except FAILURES:
+            with answering():
+                async with asyncio.timeout(SETTLE_SECONDS):
+                    await self._channel.basic_ack(raw.delivery_tag or 0, wait=False)
+        except BrokerUnavailable:
             self._gone = True
 
     def deliver_again(self, raw: DeliveredMessage, seconds: float) -> None:

@@ -4,16 +4,18 @@ What is there already stays as it is: how it is replicated and bounded is its ow
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping
+from contextlib import suppress
 from datetime import timedelta
 
 import structlog
 from aiormq import Connection
 from aiormq.abc import AbstractChannel, ArgumentsType
-from aiormq.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import AMQPChannelError, ChannelAccessRefused, ChannelNotFoundEntity
 
 # So often may a message end the process that reads it; then the broker sets it aside.
 DELIVERY_LIMIT = 20
 ANY_TYPE = "#"
+ANSWER_SECONDS = 5
 
 Readers = Mapping[tuple[str, str], Collection[str]]
 """The types that are read, by topic and consumer."""
@@ -26,38 +28,76 @@ def queue_of(topic: str, consumer: str) -> str:
     return f"{topic}.{consumer}"
 
 
-async def make_topic(connection: Connection, topic: str, retention: timedelta) -> None:
-    """Make the exchange, and a stream that keeps all that is published, for whoever wants it."""
-    exchange = await _is_there(
-        connection, lambda found: found.exchange_declare(topic, passive=True)
-    )
-    stream = await _is_there(connection, lambda found: found.queue_declare(topic, passive=True))
-    if exchange and stream:
-        return
-    channel = await connection.channel(publisher_confirms=False)
-    if not exchange:
-        await channel.exchange_declare(topic, exchange_type="topic", durable=True)
-    if not stream:
+async def open_channel(connection: Connection) -> AbstractChannel:
+    """Open a channel for anything but publishing."""
+    return await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
+
+
+async def has_topic(connection: Connection, topic: str) -> bool:
+    """Whether there is the exchange, and the stream behind it."""
+
+    async def look(channel: AbstractChannel) -> None:
+        await channel.exchange_declare(topic, passive=True, timeout=ANSWER_SECONDS)
+        await channel.queue_declare(topic, passive=True, timeout=ANSWER_SECONDS)
+
+    return await _is_there(connection, look)
+
+
+async def make_exchange(connection: Connection, topic: str) -> None:
+    """Make the exchange that a topic's events are published to."""
+
+    async def look(channel: AbstractChannel) -> None:
+        await channel.exchange_declare(topic, passive=True, timeout=ANSWER_SECONDS)
+
+    if not await _is_there(connection, look):
+        channel = await open_channel(connection)
+        await channel.exchange_declare(
+            topic, exchange_type="topic", durable=True, timeout=ANSWER_SECONDS
+        )
+        await channel.close()
+        log.info("exchange_created", topic=topic)
+
+
+async def make_stream(connection: Connection, topic: str, retention: timedelta) -> None:
+    """Make the stream that keeps all that is published, for whoever wants it."""
+    if not await _has_queue(connection, topic):
         age = f"{round(retention.total_seconds())}s"
         arguments: ArgumentsType = {"x-queue-type": "stream", "x-max-age": age}
-        await channel.queue_declare(topic, durable=True, arguments=arguments)
-    await channel.queue_bind(topic, topic, ANY_TYPE)
-    await channel.close()
-    log.info("stream_created", topic=topic)
+        channel = await open_channel(connection)
+        await channel.queue_declare(
+            topic, durable=True, arguments=arguments, timeout=ANSWER_SECONDS
+        )
+        await channel.close()
+        log.info("stream_created", topic=topic)
+    # Who may publish and no more has had it bound by its owner.
+    with suppress(ChannelAccessRefused):
+        channel = await open_channel(connection)
+        await channel.queue_bind(topic, topic, ANY_TYPE, timeout=ANSWER_SECONDS)
+        await channel.close()
 
 
-async def is_complete(connection: Connection, topic: str, readers: Readers) -> bool:
-    """Whether a topic is there, and every reader's queue gets its types; on one channel."""
-    channel = await connection.channel(publisher_confirms=False)
-    try:
-        await channel.exchange_declare(topic, passive=True)
-        await channel.queue_declare(topic, passive=True)
-        for (read, consumer), types in readers.items():
-            await _bind(channel, read, consumer, types)
-    except ChannelNotFoundEntity:
-        return False
+async def make_queues(
+    connection: Connection, readers: Readers, retention: timedelta
+) -> Exception | None:
+    """Give all readers what they need, on one channel if they have it.
+
+    Returns why one of them could not be given it, which is no reason for the others to wait.
+    """
+    failure: Exception | None = None
+    if not readers:
+        return None
+    channel = await open_channel(connection)
+    for (topic, consumer), types in readers.items():
+        try:
+            await _bind(channel, topic, consumer, types)
+        except (AMQPChannelError, TimeoutError):
+            try:
+                await make_queue(connection, topic, consumer, types, retention)
+            except (AMQPChannelError, TimeoutError) as error:
+                failure = error
+            channel = await open_channel(connection)
     await channel.close()
-    return True
+    return failure
 
 
 async def make_queue(
@@ -69,8 +109,8 @@ async def make_queue(
 ) -> None:
     """Make the queue of a consumer, the queue for what it cannot be given, and the bindings."""
     queue = queue_of(topic, consumer)
-    exists = await _is_there(connection, lambda found: found.queue_declare(queue, passive=True))
-    channel = await connection.channel(publisher_confirms=False)
+    exists = await _has_queue(connection, queue)
+    channel = await open_channel(connection)
     if not exists:
         await _declare(channel, queue, round(retention.total_seconds() * 1000))
     await _bind(channel, topic, consumer, types)
@@ -81,7 +121,7 @@ async def _bind(
     channel: AbstractChannel, topic: str, consumer: str, types: Collection[str]
 ) -> None:
     for type_ in sorted(types):
-        await channel.queue_bind(queue_of(topic, consumer), topic, type_)
+        await channel.queue_bind(queue_of(topic, consumer), topic, type_, timeout=ANSWER_SECONDS)
 
 
 async def _declare(channel: AbstractChannel, queue: str, milliseconds: int) -> None:
@@ -93,15 +133,22 @@ async def _declare(channel: AbstractChannel, queue: str, milliseconds: int) -> N
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": dead,
     }
-    await channel.queue_declare(dead, durable=True, arguments=kept)
-    await channel.queue_declare(queue, durable=True, arguments=arguments)
+    await channel.queue_declare(dead, durable=True, arguments=kept, timeout=ANSWER_SECONDS)
+    await channel.queue_declare(queue, durable=True, arguments=arguments, timeout=ANSWER_SECONDS)
+
+
+async def _has_queue(connection: Connection, queue: str) -> bool:
+    async def look(channel: AbstractChannel) -> None:
+        await channel.queue_declare(queue, passive=True, timeout=ANSWER_SECONDS)
+
+    return await _is_there(connection, look)
 
 
 async def _is_there(
     connection: Connection, look: Callable[[AbstractChannel], Awaitable[object]]
 ) -> bool:
     """Look on a channel of its own: the broker closes it if there is nothing."""
-    channel = await connection.channel(publisher_confirms=False)
+    channel = await open_channel(connection)
     try:
         await look(channel)
     except ChannelNotFoundEntity:

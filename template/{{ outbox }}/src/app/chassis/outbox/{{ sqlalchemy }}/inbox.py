@@ -19,6 +19,7 @@ from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.broker import Message
 from app.chassis.outbox.cloudevents import Malformed
 from app.chassis.outbox.consumers import Consumer, Consumers
+from app.chassis.outbox.process import is_wanted_to_end
 from app.chassis.outbox.settings import InboxSettings
 from app.chassis.outbox.tables import InboxEntry, InboxFailure
 
@@ -110,8 +111,7 @@ class Inbox:
         except ValidationError as error:
             raise Malformed(_complaints(error)) from None
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if is_wanted_to_end():
                 raise
             # Else the consumer would end with it, and nobody would hear of it.
             raise RuntimeError("what the handler waited for was cancelled") from None
