@@ -11,7 +11,7 @@ import aiormq
 import pytest
 from aiormq import Channel
 from aiormq.abc import AbstractChannel, ArgumentsType, DeliveredMessage
-from aiormq.exceptions import ChannelNotFoundEntity
+from aiormq.exceptions import ChannelNotFoundEntity, PublishError
 from pamqp.commands import Basic
 
 from app.__main__ import main
@@ -129,6 +129,17 @@ async def _bound(channel: AbstractChannel, topic: str, name: str) -> bool:
     return bool((await channel.queue_declare(name, passive=True)).message_count)
 
 
+async def _is_kept(channel: AbstractChannel, topic: str) -> bool:
+    """Whether what is published gets anywhere."""
+    if not await _exists(channel, topic):
+        return False
+    try:
+        await channel.basic_publish(b"", exchange=topic, routing_key="probe", mandatory=True)
+    except PublishError:
+        return False
+    return True
+
+
 async def _exists(channel: AbstractChannel, topic: str) -> bool:
     found = await channel.connection.channel()
     try:
@@ -147,7 +158,7 @@ async def test_what_is_confirmed_while_an_exchange_is_made_again_misses_no_reade
     last = Message("1", max(many), "a", HEADERS, b"{}")
     await channel.exchange_delete(topic)
     async with asyncio.timeout(10):
-        while not await _exists(channel, topic):
+        while not await _is_kept(channel, topic):
             pass
         await _published(broker, last)
     subscription = await broker.subscribe("recorder", topic, many)

@@ -123,8 +123,10 @@ class RabbitBroker:
 
     async def close(self) -> None:
         """Leave the broker, with what is in flight sent."""
-        self._keeper.cancel()
-        await asyncio.gather(self._keeper, return_exceptions=True)
+        while not self._keeper.done():
+            # Where the client waits for something, it may lose a cancellation.
+            self._keeper.cancel()
+            await asyncio.wait((self._keeper,), timeout=CLOSE_SECONDS)
         await self._disconnect()
 
     def _properties(self, message: Message) -> Basic.Properties:
@@ -163,7 +165,7 @@ class RabbitBroker:
             await connection.connect(client_properties={"connection_name": self._name})
         self._connection = connection
         await self._make_what_is_missing(connection)
-        self._channel = await connection.channel(timeout=topology.ANSWER_SECONDS)
+        self._channel = await topology.answer(connection.channel())
         self._up.set()
         return connection, self._channel.closing
 

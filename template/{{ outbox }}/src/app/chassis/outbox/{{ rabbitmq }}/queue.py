@@ -9,7 +9,7 @@ from aiormq.abc import AbstractChannel, DeliveredMessage
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused
 from app.chassis.outbox.process import is_wanted_to_end
-from app.chassis.outbox.topology import ANSWER_SECONDS
+from app.chassis.outbox.topology import answer
 
 WAIT_SECONDS = 1.0
 SETTLE_SECONDS = 5
@@ -55,8 +55,8 @@ class QueueSubscription:
         subscription = cls(channel, types)
         channel.on_consumer_cancel_callbacks.add(subscription.on_cancel)
         try:
-            await channel.basic_qos(prefetch_count=PREFETCH, timeout=ANSWER_SECONDS)
-            await channel.basic_consume(queue, subscription.on_message, timeout=ANSWER_SECONDS)
+            await answer(channel.basic_qos(prefetch_count=PREFETCH))
+            await answer(channel.basic_consume(queue, subscription.on_message))
         except BaseException:
             # The broker may have begun to send, and would wait to hear what nobody reads.
             await subscription.close()

@@ -3,9 +3,11 @@
 What is there already stays as it is: how it is replicated and bounded is its owner's decision.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from datetime import timedelta
+from typing import TypeVar
 
 import structlog
 from aiormq import Connection
@@ -16,6 +18,8 @@ from aiormq.exceptions import AMQPChannelError, ChannelAccessRefused, ChannelNot
 DELIVERY_LIMIT = 20
 ANY_TYPE = "#"
 ANSWER_SECONDS = 5
+
+T = TypeVar("T")
 
 Readers = Mapping[tuple[str, str], Collection[str]]
 """The types that are read, by topic and consumer."""
@@ -30,31 +34,32 @@ def queue_of(topic: str, consumer: str) -> str:
 
 async def open_channel(connection: Connection) -> AbstractChannel:
     """Open a channel for anything but publishing."""
-    return await connection.channel(publisher_confirms=False, timeout=ANSWER_SECONDS)
+    return await answer(connection.channel(publisher_confirms=False))
+
+
+async def answer(call: Awaitable[T]) -> T:
+    """Wait for an answer, and not for ever; the client's own timeouts may lose a cancellation."""
+    async with asyncio.timeout(ANSWER_SECONDS):
+        return await call
 
 
 async def has_topic(connection: Connection, topic: str) -> bool:
     """Whether there is the exchange, and the stream behind it."""
-
-    async def look(channel: AbstractChannel) -> None:
-        await channel.exchange_declare(topic, passive=True, timeout=ANSWER_SECONDS)
-        await channel.queue_declare(topic, passive=True, timeout=ANSWER_SECONDS)
-
-    return await _is_there(connection, look)
+    return await _are_there(
+        connection,
+        lambda channel: channel.exchange_declare(topic, passive=True),
+        lambda channel: channel.queue_declare(topic, passive=True),
+    )
 
 
 async def make_exchange(connection: Connection, topic: str) -> None:
     """Make the exchange that a topic's events are published to."""
-
-    async def look(channel: AbstractChannel) -> None:
-        await channel.exchange_declare(topic, passive=True, timeout=ANSWER_SECONDS)
-
-    if not await _is_there(connection, look):
+    if not await _are_there(
+        connection, lambda channel: channel.exchange_declare(topic, passive=True)
+    ):
         channel = await open_channel(connection)
-        await channel.exchange_declare(
-            topic, exchange_type="topic", durable=True, timeout=ANSWER_SECONDS
-        )
-        await channel.close()
+        await answer(channel.exchange_declare(topic, exchange_type="topic", durable=True))
+        await answer(channel.close())
         log.info("exchange_created", topic=topic)
 
 
@@ -64,16 +69,14 @@ async def make_stream(connection: Connection, topic: str, retention: timedelta) 
         age = f"{round(retention.total_seconds())}s"
         arguments: ArgumentsType = {"x-queue-type": "stream", "x-max-age": age}
         channel = await open_channel(connection)
-        await channel.queue_declare(
-            topic, durable=True, arguments=arguments, timeout=ANSWER_SECONDS
-        )
-        await channel.close()
+        await answer(channel.queue_declare(topic, durable=True, arguments=arguments))
+        await answer(channel.close())
         log.info("stream_created", topic=topic)
     # Who may publish and no more has had it bound by its owner.
     with suppress(ChannelAccessRefused):
         channel = await open_channel(connection)
-        await channel.queue_bind(topic, topic, ANY_TYPE, timeout=ANSWER_SECONDS)
-        await channel.close()
+        await answer(channel.queue_bind(topic, topic, ANY_TYPE))
+        await answer(channel.close())
 
 
 async def make_queues(
@@ -96,7 +99,7 @@ async def make_queues(
             except (AMQPChannelError, TimeoutError) as error:
                 failure = error
             channel = await open_channel(connection)
-    await channel.close()
+    await answer(channel.close())
     return failure
 
 
@@ -114,14 +117,14 @@ async def make_queue(
     if not exists:
         await _declare(channel, queue, round(retention.total_seconds() * 1000))
     await _bind(channel, topic, consumer, types)
-    await channel.close()
+    await answer(channel.close())
 
 
 async def _bind(
     channel: AbstractChannel, topic: str, consumer: str, types: Collection[str]
 ) -> None:
     for type_ in sorted(types):
-        await channel.queue_bind(queue_of(topic, consumer), topic, type_, timeout=ANSWER_SECONDS)
+        await answer(channel.queue_bind(queue_of(topic, consumer), topic, type_))
 
 
 async def _declare(channel: AbstractChannel, queue: str, milliseconds: int) -> None:
@@ -133,25 +136,23 @@ async def _declare(channel: AbstractChannel, queue: str, milliseconds: int) -> N
         "x-dead-letter-exchange": "",
         "x-dead-letter-routing-key": dead,
     }
-    await channel.queue_declare(dead, durable=True, arguments=kept, timeout=ANSWER_SECONDS)
-    await channel.queue_declare(queue, durable=True, arguments=arguments, timeout=ANSWER_SECONDS)
+    await answer(channel.queue_declare(dead, durable=True, arguments=kept))
+    await answer(channel.queue_declare(queue, durable=True, arguments=arguments))
 
 
 async def _has_queue(connection: Connection, queue: str) -> bool:
-    async def look(channel: AbstractChannel) -> None:
-        await channel.queue_declare(queue, passive=True, timeout=ANSWER_SECONDS)
-
-    return await _is_there(connection, look)
+    return await _are_there(connection, lambda channel: channel.queue_declare(queue, passive=True))
 
 
-async def _is_there(
-    connection: Connection, look: Callable[[AbstractChannel], Awaitable[object]]
+async def _are_there(
+    connection: Connection, *looks: Callable[[AbstractChannel], Awaitable[object]]
 ) -> bool:
     """Look on a channel of its own: the broker closes it if there is nothing."""
     channel = await open_channel(connection)
     try:
-        await look(channel)
+        for look in looks:
+            await answer(look(channel))
     except ChannelNotFoundEntity:
         return False
-    await channel.close()
+    await answer(channel.close())
     return True
