@@ -1,8 +1,9 @@
 """What a relay claims: the first rows of an aggregate without a gap, found at little cost."""
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import uuid4
 
 import psycopg
@@ -67,6 +68,44 @@ async def test_what_waits_behind_dead_events_hides_no_other_however_much_it_is(
     assert sorted(await published(sql, store)) == sorted(free)
     sql.execute("UPDATE outbox SET status = 'published' WHERE id = %s", [stuck[0]])
     assert await published(sql, store) == stuck[1:]
+
+
+async def test_what_waits_behind_dead_events_is_not_looked_through_for_each_batch(
+    sql: Sql, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WIDEST_WINDOW", 50)
+    monkeypatch.setattr(module, "LOOK_BACK_SECONDS", 60)
+    stuck = insert_events(sql, ["stuck"] * 300)
+    free = insert_events(sql, [f"a{i}" for i in range(200)])
+    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [stuck[0]])
+    assert await claimed(store) == free[:10]
+    looks = 0
+    execute = psycopg.AsyncConnection.execute
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        return await execute(*args, **kwargs)
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "execute", counted)
+    for first in range(10, 110, 10):
+        assert await claimed(store) == free[first : first + 10]
+    assert looks <= 20
+
+
+async def test_what_comes_free_before_a_long_backlog_is_soon_claimed(
+    sql: Sql, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WIDEST_WINDOW", 50)
+    monkeypatch.setattr(module, "LOOK_BACK_SECONDS", 0.2)
+    stuck = insert_events(sql, ["stuck"] * 100)
+    insert_events(sql, [f"a{i}" for i in range(2000)])
+    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [stuck[0]])
+    await claimed(store)
+    sql.execute("UPDATE outbox SET status = 'published' WHERE id = %s", [stuck[0]])
+    async with asyncio.timeout(5):
+        while not set(await claimed(store)) & set(stuck):  # noqa: ASYNC110 - it tells
+            await asyncio.sleep(0.01)
 
 
 def test_a_backlog_after_quiet_times_is_claimed_row_by_row(

@@ -268,7 +268,8 @@ def test_what_was_published_is_purged_after_its_retention_and_the_rest_is_kept(
 def test_all_that_keeps_the_process_from_its_work_is_named_at_once(
     command: str, outbox_environment: dict[str, str]
 ) -> None:
-    wrong = {"BROKER_URL": "", "OUTBOX_LEASE": "2", "INBOX_RETENTION": "60", "PORT": "eighty"}
+    wrong = {"BROKER_URL": "", "OUTBOX_LEASE": "2", "INBOX_RETENTION": "60"}
+    wrong |= {"OUTBOX_BATCH_SIZE": "eighty", "PORT": "eighty"}
     done = run_command(command, **{**outbox_environment, **wrong})
     assert done.returncode == 2
     assert "BROKER_URL: Field required" in done.stderr

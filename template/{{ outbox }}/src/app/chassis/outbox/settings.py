@@ -3,7 +3,7 @@
 from datetime import timedelta
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.chassis.settings import Duration, PositiveDuration, Settings
@@ -24,6 +24,13 @@ class OutboxSettings(Settings):
     backoff_limit: Duration = timedelta(minutes=1)
     retention: Duration = timedelta(days=7)
     purge_interval: PositiveDuration = timedelta(minutes=1)
+
+    @field_validator("lease")
+    @classmethod
+    def _outlasts_publishing(cls, lease: timedelta, info: ValidationInfo) -> timedelta:
+        if lease < 3 * info.data.get("publish_timeout", timedelta(0)):
+            raise ValueError("must be at least three times OUTBOX_PUBLISH_TIMEOUT")
+        return lease
 
 
 class InboxSettings(Settings):

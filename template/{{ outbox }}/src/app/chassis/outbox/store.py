@@ -25,6 +25,7 @@ from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.settings import OutboxSettings
 
 WIDEST_WINDOW = 100_000
+LOOK_BACK_SECONDS = 2
 PURGE_BATCH = 1000
 LOCK = crc32(f"{about.SLUG}:claims".encode())
 LONGEST_TURN = "1s"
@@ -224,6 +225,7 @@ class Store:
         self._relay = new_id()
         self._window = settings.batch_size
         self._after = 0
+        self._look_back_at = time.monotonic() + LOOK_BACK_SECONDS
         self._connection: PatientConnection | None = None
         self._turn = asyncio.Lock()
 
@@ -274,13 +276,20 @@ class Store:
         Returns whether there is more to see.
         """
         batch, window = self._settings.batch_size, self._window
-        more = len(look.batch.rows) < batch and look.looked_at == window
+        full = len(look.batch.rows) == batch
+        more = not full and look.looked_at == window
         if more:
-            self._after = look.seen_to if window == WIDEST_WINDOW else 0
+            if window == WIDEST_WINDOW:
+                self._after = look.seen_to
             self._window = min(window * 4, WIDEST_WINDOW)
+            return more
+        if full and (self._after or window > batch) and time.monotonic() < self._look_back_at:
+            # The next ones are behind these; what came free before them has its turn soon.
+            self._after = look.batch.rows[0].position - 1
         else:
             self._after = 0
-            self._window = max(window // 2, batch)
+            self._look_back_at = time.monotonic() + LOOK_BACK_SECONDS
+        self._window = max(window // 2, batch)
         return more
 
     async def mark_published(self, rows: Sequence[Row]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import nats
 import pytest
-from nats.js import JetStreamContext
+from nats.js import JetStreamContext, api
 
 from app.chassis.outbox.adapter import NatsBroker, connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
@@ -18,6 +18,8 @@ from app.chassis.outbox.broker_settings import BrokerSettings
 pytestmark = pytest.mark.anyio
 
 TYPE = "thing.happened"
+# What a server before 2.10 makes of several subjects.
+EVERYTHING: list[str] = []
 MESSAGE = Message("1", TYPE, "a", {"ce-id": "1"}, b"{}")
 
 
@@ -99,13 +101,60 @@ async def test_a_stream_that_takes_nothing_refuses_no_message(
 
 
 async def test_a_consumer_keeps_the_types_that_another_release_handles(
-    broker: NatsBroker, topic: str
+    broker: NatsBroker, stream: JetStreamContext, topic: str
 ) -> None:
     await broker.reserve("recorder", topic, [TYPE, "thing.new"])
     await broker.reserve("recorder", topic, [TYPE])
+    assert await filtered(stream, topic) in ([f"{topic}.{TYPE}", f"{topic}.thing.new"], EVERYTHING)
     await publish(broker, Message("1", "thing.new", "a", {"ce-id": "1"}, b"{}"))
     subscription = await broker.subscribe("recorder", topic, [TYPE])
     assert (await read(subscription)).message.type == "thing.new"
+
+
+@pytest.mark.parametrize("wider", [">", "thing.>", "*.happened", "thing.*"])
+async def test_a_filter_that_takes_in_the_types_is_left_as_it_is(
+    broker: NatsBroker, stream: JetStreamContext, topic: str, wider: str
+) -> None:
+    subject = f"{topic}.{wider}"
+    config = api.ConsumerConfig(
+        durable_name="recorder",
+        ack_policy=api.AckPolicy.EXPLICIT,
+        max_deliver=7,
+        filter_subjects=[subject],
+    )
+    await stream.add_consumer(topic, config)
+    await broker.reserve("recorder", topic, [TYPE])
+    assert await filtered(stream, topic) in ([subject], EVERYTHING)
+    settings = (await stream.consumer_info(topic, "recorder")).config
+    assert settings.max_deliver == 7
+    assert settings.ack_wait == broker.settings.ack_wait.total_seconds()
+
+
+async def test_releases_that_start_at_once_leave_each_others_types(
+    broker: NatsBroker, stream: JetStreamContext, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    types = [f"thing.new{number}" for number in range(5)]
+    await asyncio.gather(*(broker.reserve("recorder", topic, [TYPE, type_]) for type_ in types))
+    subjects = sorted(f"{topic}.{type_}" for type_ in [TYPE, *types])
+    assert await filtered(stream, topic) in (subjects, EVERYTHING)
+
+
+async def test_a_consumer_that_the_server_does_not_make_is_refused(
+    broker: NatsBroker, stream: JetStreamContext, topic: str
+) -> None:
+    await stream.delete_stream(topic)
+    await stream.add_stream(name=topic, subjects=[f"{topic}.>"], max_consumers=1)
+    await broker.reserve("copier", topic, [TYPE])
+    with pytest.raises(Refused):
+        await broker.reserve("recorder", topic, [TYPE])
+
+
+async def filtered(stream: JetStreamContext, topic: str) -> list[str]:
+    """The subjects that the consumer gets; a server before 2.10 knows no more than one."""
+    config = (await stream.consumer_info(topic, "recorder")).config
+    subjects = (config.filter_subject, *(config.filter_subjects or ()))
+    return sorted(subject for subject in subjects if subject)
 
 
 async def test_a_reader_of_a_consumer_that_is_not_there_is_told(

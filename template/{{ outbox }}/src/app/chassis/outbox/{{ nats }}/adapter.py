@@ -13,7 +13,12 @@ import structlog
 from nats import errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
-from nats.js.errors import BadRequestError, NoStreamResponseError, NotFoundError
+from nats.js.errors import (
+    BadRequestError,
+    NoStreamResponseError,
+    NotFoundError,
+    ServerError,
+)
 
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
@@ -29,6 +34,8 @@ DUPLICATE_WINDOW_SECONDS = 120
 # The relay does not wait as long for a confirmation.
 PUBLISH_SECONDS = 3600
 MESSAGE_ID = "Nats-Msg-Id"
+# So often are a consumer's subjects written: another release may write its own meanwhile.
+WRITES = 5
 
 # Bad requests that say nothing about the message: the account is full, the stream is sealed.
 _NOT_THE_MESSAGE = (10002, 10109)
@@ -114,13 +121,11 @@ class NatsBroker:
             if topic == self.settings.topic:
                 await self._ensure_stream(self.stream)
             handled = {f"{topic}.{type_}" for type_ in types}
-            config = api.ConsumerConfig(
-                durable_name=consumer,
-                ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=self.settings.ack_wait.total_seconds(),
-                filter_subjects=sorted(handled | await self._filtered(consumer, topic)),
-            )
-            await self.stream.add_consumer(topic, config)
+            for _ in range(WRITES):
+                if not await self._change_consumer(consumer, topic, handled):
+                    break
+        except (BadRequestError, ServerError) as error:
+            raise Refused(str(error)) from error
         except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
 
@@ -198,14 +203,34 @@ class NatsBroker:
                 self._stream_is_gone = False
                 await self._ensure_stream(self.stream)
 
-    async def _filtered(self, consumer: str, topic: str) -> set[str]:
-        """Return what the consumer gets already, perhaps for another release of the service."""
+    async def _change_consumer(self, consumer: str, topic: str, handled: set[str]) -> bool:
+        """Have the consumer get what it does not; false if there was nothing to change.
+
+        What it gets already may be for another release of the service, and stays.
+        """
+        ack_wait = self.settings.ack_wait.total_seconds()
         try:
             config = (await self.stream.consumer_info(topic, consumer)).config
         except NotFoundError:
-            return set()
-        subjects = (config.filter_subject, *(config.filter_subjects or ()))
-        return {subject for subject in subjects if subject}
+            config = api.ConsumerConfig(
+                durable_name=consumer,
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=ack_wait,
+                filter_subjects=sorted(handled),
+            )
+            await self.stream.add_consumer(topic, config)
+            return True
+        had = [one for one in (config.filter_subject, *(config.filter_subjects or ())) if one]
+        # Without any filter it gets everything.
+        missing = {one for one in handled if had and not any(_matches(one, by) for by in had)}
+        if not missing and config.ack_wait == ack_wait:
+            return False
+        subjects = sorted({*had, *missing})
+        changed = config.evolve(
+            ack_wait=ack_wait, filter_subject=None, filter_subjects=subjects or None
+        )
+        await self.stream.add_consumer(topic, changed)
+        return True
 
     async def _ensure_stream(self, stream: JetStreamContext) -> None:
         """Make the topic's stream if nobody has; how it is replicated is its owner's decision."""
@@ -220,6 +245,18 @@ class NatsBroker:
                 duplicate_window=min(DUPLICATE_WINDOW_SECONDS, retention),
             )
             log.info("stream_created", topic=topic)
+
+
+def _matches(subject: str, pattern: str) -> bool:
+    """Whether a pattern with `*` for a word, and `>` for all that follow, takes in a subject."""
+    words, parts = subject.split("."), pattern.split(".")
+    if parts[-1] == ">" and len(words) >= len(parts):
+        words, parts = words[: len(parts) - 1], parts[:-1]
+    return len(words) == len(parts) and all(map(_is_word, words, parts))
+
+
+def _is_word(word: str, part: str) -> bool:
+    return part in ("*", word)
 
 
 def _size_of(headers: Mapping[str, str]) -> int:
