@@ -26,6 +26,13 @@ async def store(outbox_database_url: str) -> AsyncGenerator[Store]:
     await store.close()
 
 
+def stuck_events(sql: Sql, number: int) -> list[str]:
+    """Insert events that wait behind a dead one, which is the first of them."""
+    ids = insert_events(sql, ["stuck"] * number)
+    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", ids[:1])
+    return ids
+
+
 async def claimed(store: Store) -> list[str]:
     return [row.id for row in (await store.claim()).rows]
 
@@ -62,9 +69,8 @@ async def test_what_waits_behind_dead_events_hides_no_other_however_much_it_is(
     sql: Sql, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WIDEST_WINDOW", 50)
-    stuck = insert_events(sql, ["stuck"] * 300)
+    stuck = stuck_events(sql, 300)
     free = insert_events(sql, [f"a{i % 3}" for i in range(120)])
-    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [stuck[0]])
     assert sorted(await published(sql, store)) == sorted(free)
     sql.execute("UPDATE outbox SET status = 'published' WHERE id = %s", [stuck[0]])
     assert await published(sql, store) == stuck[1:]
@@ -75,9 +81,8 @@ async def test_what_waits_behind_dead_events_is_not_looked_through_for_each_batc
 ) -> None:
     monkeypatch.setattr(module, "WIDEST_WINDOW", 50)
     monkeypatch.setattr(module, "LOOK_BACK_SECONDS", 60)
-    stuck = insert_events(sql, ["stuck"] * 300)
+    stuck_events(sql, 300)
     free = insert_events(sql, [f"a{i}" for i in range(200)])
-    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [stuck[0]])
     seen = len(await claimed(store))
     looks = 0
     execute = psycopg.AsyncConnection.execute
@@ -101,9 +106,8 @@ async def test_what_comes_free_before_a_long_backlog_is_soon_claimed(
 ) -> None:
     monkeypatch.setattr(module, "WIDEST_WINDOW", 50)
     monkeypatch.setattr(module, "LOOK_BACK_SECONDS", 0.2)
-    stuck = insert_events(sql, ["stuck"] * 100)
+    stuck = stuck_events(sql, 100)
     insert_events(sql, [f"a{i}" for i in range(2000)])
-    sql.execute("UPDATE outbox SET status = 'dead' WHERE id = %s", [stuck[0]])
     await claimed(store)
     sql.execute("UPDATE outbox SET status = 'published' WHERE id = %s", [stuck[0]])
     async with asyncio.timeout(5):
