@@ -36,11 +36,13 @@ class Service:
         self.provide(self.checks)
 
     def load(self, kind: type[S]) -> S:
-        """Read a component's settings from the environment.
+        """Read a component's settings from the environment, once.
 
         Raises:
             ConfigurationError: naming each variable that cannot be used.
         """
+        if kind in self._provided:
+            return self.get(kind)
         try:
             settings = kind()
         except ValidationError as error:

@@ -277,12 +277,11 @@ class Store:
         """
         batch, window = self._settings.batch_size, self._window
         full = len(look.batch.rows) == batch
-        more = not full and look.looked_at == window
-        if more:
+        if not full and look.looked_at == window:
             if window == WIDEST_WINDOW:
                 self._after = look.seen_to
             self._window = min(window * 4, WIDEST_WINDOW)
-            return more
+            return True
         if full and (self._after or window > batch) and time.monotonic() < self._look_back_at:
             # The next ones are behind these; what came free before them has its turn soon.
             self._after = look.batch.rows[0].position - 1
@@ -290,7 +289,7 @@ class Store:
             self._after = 0
             self._look_back_at = time.monotonic() + LOOK_BACK_SECONDS
         self._window = max(window // 2, batch)
-        return more
+        return False
 
     async def mark_published(self, rows: Sequence[Row]) -> None:
         """Note that the broker has confirmed these; a fact, whoever holds the lease by now."""

@@ -252,11 +252,8 @@ def _matches(subject: str, pattern: str) -> bool:
     words, parts = subject.split("."), pattern.split(".")
     if parts[-1] == ">" and len(words) >= len(parts):
         words, parts = words[: len(parts) - 1], parts[:-1]
-    return len(words) == len(parts) and all(map(_is_word, words, parts))
-
-
-def _is_word(word: str, part: str) -> bool:
-    return part in ("*", word)
+    same_length = len(words) == len(parts)
+    return same_length and all(part in ("*", word) for word, part in zip(words, parts, strict=True))
 
 
 def _size_of(headers: Mapping[str, str]) -> int:

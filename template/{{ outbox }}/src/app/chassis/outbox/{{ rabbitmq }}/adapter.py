@@ -26,12 +26,17 @@ from app.chassis.outbox import topology
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.process import Outage, is_wanted_to_end
-from app.chassis.outbox.queue import GIVEN_UP, QueueSubscription, answering
+from app.chassis.outbox.queue import (
+    CLOSE_SECONDS,
+    GIVEN_UP,
+    QueueSubscription,
+    answering,
+    leave,
+)
 
 RECONNECT_SECONDS = 0.25
 # The client misses a silent server after three of them and a bit: 18 seconds.
 HEARTBEAT_SECONDS = 5
-CLOSE_SECONDS = 1
 LOOK_SECONDS = 2
 PERSISTENT = 2
 
@@ -190,19 +195,14 @@ class RabbitBroker:
 
     async def _look_after(self, connection: Connection, lost: "asyncio.Future[None]") -> None:
         """Raise why the connection is lost; a server that is silent is asked."""
-        while not lost.done():
+        while not (await asyncio.wait((lost,), timeout=LOOK_SECONDS))[0]:
             if not await topology.has_topic(connection, self.settings.topic):
                 raise BrokerUnavailable("the exchange or its stream has been deleted")
             await self._give_consumers_their_part(connection)
-            await asyncio.wait((lost,), timeout=LOOK_SECONDS)
         await lost
 
     async def _disconnect(self) -> None:
         self._up.clear()
         connection, self._connection, self._channel = self._connection, None, None
         if connection is not None:
-            # A server that says nothing any more does not say good-bye either.
-            leaving = asyncio.ensure_future(connection.close(GIVEN_UP))
-            leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
-            await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
-            leaving.cancel()
+            await leave(connection)

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Collection, Generator, Mapping
 from contextlib import contextmanager
 
-from aiormq.abc import AbstractChannel, DeliveredMessage
+from aiormq.abc import AbstractBase, AbstractChannel, DeliveredMessage
 
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused
 from app.chassis.outbox.process import is_wanted_to_end
@@ -36,6 +36,14 @@ def answering() -> Generator[None]:
         if is_wanted_to_end():
             raise
         raise BrokerUnavailable("what waited for an answer was cancelled") from error
+
+
+async def leave(left: AbstractBase) -> None:
+    """Close a connection or a channel; a server that is silent does not say good-bye either."""
+    leaving = asyncio.ensure_future(left.close(GIVEN_UP))
+    leaving.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
+    leaving.cancel()
 
 
 class QueueSubscription:
@@ -89,10 +97,7 @@ class QueueSubscription:
 
     async def close(self) -> None:
         """Leave the queue, which gives back all that was not settled."""
-        leaving = asyncio.ensure_future(self._channel.close(GIVEN_UP))
-        leaving.add_done_callback(lambda left: left.cancelled() or left.exception())
-        await asyncio.wait((leaving,), timeout=CLOSE_SECONDS)
-        leaving.cancel()
+        await leave(self._channel)
 
     async def settle(self, raw: DeliveredMessage) -> None:
         """Let the broker forget a message; what it did not hear it delivers to the next reader.
