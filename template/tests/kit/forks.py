@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import app
@@ -72,7 +73,9 @@ class Fork:
     def send_signal(self, signum: int) -> None:
         """Send it a signal, if it still runs."""
         if self.poll() is None:
-            os.kill(self.pid, signum)
+            # Between its end and the news of it, it is gone and has no exit status yet.
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signum)
 
     def kill(self) -> None:
         """End it without a chance to clean up."""

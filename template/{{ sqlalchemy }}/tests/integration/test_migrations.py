@@ -108,7 +108,8 @@ def test_a_second_migration_waits_for_the_first(empty: str, environment: dict[st
         with run_process("migrate", {**environment, "DATABASE_URL": empty}) as second:
             eventually(lambda: second.events("waiting_for_another_migration"))
             first.close()
-            eventually(lambda: second.events("migrated"))
+            assert second.process.wait(30) == 0
+            assert second.events("migrated")
             assert len(second.events("waiting_for_another_migration")) == 1
 
 
