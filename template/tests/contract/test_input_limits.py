@@ -55,6 +55,7 @@ def test_headers_over_the_limit_are_refused(client: httpx2.Client) -> None:
         b"GET / HTTP/1.1\nHost: localhost\n\n",
         b"GET / HTTP/1.1\r\nHost: localhost:80@evil.example\r\nConnection: close\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"POST / HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         b"GET /health/live HTTP/2.0\r\nHost: localhost\r\n\r\n",
         b"GET /health/live\r\n\r\n",
         b"GET /health/live HTTP/1.1\r\nConnection: close\r\n\r\n",
@@ -140,8 +141,29 @@ def test_who_does_not_read_is_cut_off_and_is_no_error(start_service: StartServic
 def test_slow_headers_are_given_up(start_service: StartService) -> None:
     with start_service(HTTP_HEADER_TIMEOUT="0.3") as slow:
         started = time.monotonic()
-        assert exchange(slow, b"GET / HTTP/1.1\r\nHost: local") == b""
+        assert exchange(slow, b"GET / HTTP/1.1\r\nHost: local").startswith(b"HTTP/1.1 408")
+        assert exchange(slow, b"") == b""
         assert time.monotonic() - started < 5
+        (refused,) = slow.events("request_refused")
+        assert refused["status"] == 408
+        assert refused["trace_id"]
+
+
+def test_what_is_no_http_is_logged_once_and_with_its_ids(start_service: StartService) -> None:
+    with start_service() as server:
+        assert b"\r\ndate: " in exchange(server, b"no http at all\r\n\r\n")
+        server.terminate()
+        (line,) = [line for line in server.lines() if line.get("status") == 400]
+        assert line["event"] == "request_refused"
+        assert {"request_id", "trace_id"} < line.keys()
+        assert not [line for line in server.lines() if "Invalid" in line["event"]]
+
+
+def test_the_request_before_what_is_no_http_is_answered(server: ServiceProcess) -> None:
+    head = b"GET /problems/conflict HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = exchange(server, head + b"no http at all\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b'"Conflict"' in answer
 
 
 def keep_asking(connection: socket.socket) -> None:

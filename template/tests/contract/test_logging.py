@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 
 import httpx2
+import pytest
 
 from tests.kit.processes import ServiceProcess
+from tests.kit.wire import exchange
 
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
@@ -25,6 +27,32 @@ def test_a_request_is_one_line_with_its_ids(start_service: StartService) -> None
     assert line["level"] == "info"
     assert line["service"]
     assert line["timestamp"].endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("sent", "is_known"),
+    [
+        (b"00-%b-b7ad6b7169203331-01", True),
+        (b" 00-%b-b7ad6b7169203331-01 \t", True),
+        (b"cc-%b-b7ad6b7169203331-01", True),
+        (b"cc-%b-b7ad6b7169203331-01-what-comes-later", True),
+        (b"cc-%b-b7ad6b7169203331-01.", False),
+        (b"00-%b-b7ad6b7169203331-01-more", False),
+        (b"ff-%b-b7ad6b7169203331-01", False),
+        (b"00-%b-0000000000000000-01", False),
+    ],
+)
+def test_the_trace_goes_on_whatever_its_version(
+    start_service: StartService, sent: bytes, *, is_known: bool
+) -> None:
+    trace = b"0af7651916cd43dd8448eb211c80319c"
+    fields = b"traceparent: " + sent % trace + b"\r\nX-Request-ID: abc \t"
+    with start_service() as server:
+        head = b"GET /v1/nothing HTTP/1.1\r\nHost: localhost \r\nConnection: close\r\n"
+        assert b"x-request-id: abc\r\n" in exchange(server, head + fields + b"\r\n\r\n")
+        server.terminate()
+        (line,) = server.events("request")
+    assert (line["trace_id"] == trace.decode()) is is_known
 
 
 def test_requests_at_the_same_time_do_not_mix_their_ids(start_service: StartService) -> None:

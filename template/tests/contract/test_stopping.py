@@ -41,13 +41,19 @@ def test_behind_a_balancer_no_request_fails_while_a_replica_stops(
 def test_readiness_fails_first_and_connections_are_kept_until_the_end(
     start_service: StartService,
 ) -> None:
-    with start_service(HTTP_DRAIN_DELAY="1") as server, connected(server) as idle:
-        assert status_on(idle, "/health/ready") == 200
+    with (
+        start_service(HTTP_DRAIN_DELAY="1") as server,
+        connected(server) as idle,
+        connected(server) as busy,
+    ):
+        assert status_on(idle, "/health/ready") == status_on(busy, "/health/ready") == 200
         server.process.send_signal(signal.SIGTERM)
         eventually(lambda: httpx2.get(f"{server.url}/health/ready").status_code == 503)
         assert httpx2.get(f"{server.url}/health/live").status_code == 200
         assert httpx2.get(server.url + PATH).status_code == 200, "the listener is open"
-        assert status_on(idle, PATH) == 200
+        busy.request("GET", PATH)
+        last = busy.getresponse()
+        assert (last.status, last.getheader("connection")) == (200, "close")
         assert idle.sock.recv(1) == b"", "an idle connection is closed at the end"
         assert server.process.wait(10) == 0
 

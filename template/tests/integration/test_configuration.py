@@ -9,7 +9,7 @@ from pydantic.fields import FieldInfo
 
 from app.bootstrap import COMPONENTS
 from app.chassis.service import assemble
-from app.chassis.settings import Settings
+from app.chassis.settings import ConfigurationError, Settings
 from tests.kit.processes import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +51,31 @@ def test_no_bad_variable_hides_another(settings: list[Settings]) -> None:
         "DATABASE_URL",
         *numbers,
     }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PUBLIC_URL", "https://api.example.com/shop"),
+        ("PUBLIC_URL", "https://api.example.com?shop=1"),
+        ("ALLOWED_HOSTS", "localhost,localhost:8000"),
+        ("ALLOWED_HOSTS", "https://localhost"),
+        ("TRUSTED_PROXIES", "10.0.0.1,balancer"),
+        ("TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("HTTP_CORS_ORIGINS", "*"),
+        ("HTTP_CORS_ORIGINS", "https://app.example.com/"),
+        ("HTTP_HEADER_TIMEOUT", "0"),
+        ("HEALTH_CHECK_TIMEOUT", "0"),
+    ],
+)
+def test_what_would_never_work_is_refused(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], variable: str, value: str
+) -> None:
+    for name, given in {**environment, variable: value}.items():
+        monkeypatch.setenv(name, given)
+    with pytest.raises(ConfigurationError) as refused:
+        assemble(COMPONENTS)
+    assert refused.value.reasons.keys() == {variable}
 
 
 @pytest.mark.parametrize("secret", ["", "short", "change-me-" * 5])

@@ -87,6 +87,11 @@ def test_a_sunset_before_the_deprecation_is_a_mistake() -> None:
         plan(NOW, NOW - timedelta(days=1))
 
 
+def test_times_without_a_zone_are_a_mistake() -> None:
+    with pytest.raises(ValueError, match="time zone"):
+        plan(NOW.replace(tzinfo=None), NOW.replace(tzinfo=None))
+
+
 def test_the_document_marks_the_route() -> None:
     document: dict[str, Any] = {"paths": {"/v1/things/{thing_id}": {"get": {"responses": {}}}}}
     complete(document, [plan(NOW, NOW + timedelta(days=1))])

@@ -33,6 +33,18 @@ def with_headers(send: Send, headers: Iterable[Header]) -> Send:
     return sending
 
 
+def closing(send: Send) -> Send:
+    """Let the response be the last on its connection."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            others = [item for item in message["headers"] if item[0].lower() != b"connection"]
+            message["headers"] = [*others, (b"connection", b"close")]
+        await send(message)
+
+    return sending
+
+
 def add_vary(headers: list[Header], name: bytes) -> None:
     """Name one more request header that the response depends on, in the one `Vary` header."""
     for index, (key, value) in enumerate(headers):

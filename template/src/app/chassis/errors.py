@@ -118,7 +118,7 @@ class NotAcceptable(Problem):
 
 
 class RequestTimeout(Problem):
-    """The request's body did not arrive in time."""
+    """The request did not arrive in time."""
 
     status, slug, title = 408, "request-timeout", "Request timeout"
 
@@ -239,17 +239,14 @@ def violations(errors: Iterable[Mapping[str, Any]], source: str | None = None) -
 
 
 def invalid_request(
-    errors: Iterable[Mapping[str, Any]], source: str | None = None
+    errors: Iterable[Mapping[str, Any]],
+    source: str | None = None,
+    *,
+    more: Iterable[Violation] = (),
 ) -> ValidationFailed:
-    """What a request is answered with that Pydantic has refused."""
+    """What a request is answered with that Pydantic has refused; `more` is what it did not see."""
     detail = "The request breaks the rules listed in errors."
-    return ValidationFailed(detail, errors=violations(errors, source))
-
-
-def repeated_parameters(names: Iterable[str]) -> ValidationFailed:
-    """What a query is answered with that says two things at once."""
-    errors = [Violation.at(("query", name), "is there more than once") for name in names]
-    return ValidationFailed("A parameter may be there once.", errors=errors)
+    return ValidationFailed(detail, errors=[*violations(errors, source), *more])
 
 
 def _reason(entry: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import Literal
 import structlog
 from pydantic_settings import SettingsConfigDict
 
-from app.chassis.settings import Duration, Settings
+from app.chassis.settings import Duration, PositiveDuration, Settings
 
 Check = Callable[[], Awaitable[None]]
 Outcome = Literal["ok", "failing"]
@@ -23,7 +23,7 @@ class HealthSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="HEALTH_")
 
-    check_timeout: Duration = timedelta(seconds=1)
+    check_timeout: PositiveDuration = timedelta(seconds=1)
     cache_ttl: Duration = timedelta(seconds=1)
 
 

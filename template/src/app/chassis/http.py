@@ -1,9 +1,11 @@
 """What the HTTP side of every framework shares: its settings, its problems and its limits."""
 
 import json
+import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_network
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
@@ -12,11 +14,16 @@ from pydantic_settings import SettingsConfigDict
 
 from app.chassis.asgi import Scope, header
 from app.chassis.conditional import Conditions, etag
-from app.chassis.errors import BadRequest, repeated_parameters
+from app.chassis.errors import BadRequest, Violation, invalid_request
 from app.chassis.listing.pages import CursorPage, OffsetPage, PageLinks
-from app.chassis.settings import CommaSeparated, Duration, Settings
+from app.chassis.settings import CommaSeparated, Duration, PositiveDuration, Settings
 
 JSON = "application/json"
+MOST_MEMBERS = 250
+"""Of one object in a body: each that nobody knows is an error to be found, and costs time."""
+
+ALLOWED_HOST = re.compile(r"\*|(\*\.)?[a-z0-9._~-]+|\[[0-9a-f:.]+\]")
+ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]+")
 
 
 class ServerSettings(Settings):
@@ -29,10 +36,30 @@ class ServerSettings(Settings):
     allowed_hosts: CommaSeparated = ("localhost", "127.0.0.1", "[::1]")
     trusted_proxies: CommaSeparated = ()
 
+    @field_validator("public_url")
+    @classmethod
+    def _is_no_more_than_a_host(cls, url: HttpUrl | None) -> HttpUrl | None:
+        if url and (url.username or url.path not in (None, "/") or url.query or url.fragment):
+            raise ValueError("must be a scheme and a host, such as https://api.example.com")
+        return url
+
     @field_validator("allowed_hosts")
     @classmethod
-    def _lower_case(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(host.lower() for host in hosts)
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(host.lower() for host in hosts)
+        if not all(map(ALLOWED_HOST.fullmatch, hosts)):
+            raise ValueError("must be names without scheme and port; *.example.com for subdomains")
+        return hosts
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for proxy in proxies:
+                ip_network(proxy if proxy != "*" else "::/0")
+        except ValueError:
+            raise ValueError("must be addresses or networks, such as 10.0.0.0/8, or *") from None
+        return proxies
 
     @property
     def base_url(self) -> str:
@@ -47,9 +74,9 @@ class HttpSettings(Settings):
 
     max_body_bytes: int = Field(default=1_048_576, ge=1024)
     max_header_bytes: int = Field(default=16_384, ge=1024)
-    header_timeout: Duration = timedelta(seconds=10)
-    body_timeout: Duration = timedelta(seconds=10)
-    write_timeout: Duration = timedelta(seconds=30)
+    header_timeout: PositiveDuration = timedelta(seconds=10)
+    body_timeout: PositiveDuration = timedelta(seconds=10)
+    write_timeout: PositiveDuration = timedelta(seconds=30)
     keep_alive_timeout: Duration = timedelta(seconds=65)
     max_concurrent_requests: int = Field(default=1000, ge=1)
     compress_from_bytes: int = Field(default=1024, ge=0)
@@ -57,6 +84,14 @@ class HttpSettings(Settings):
     drain_delay: Duration = timedelta(seconds=5)
     shutdown_grace: Duration = timedelta(seconds=20)
     cors_origins: CommaSeparated = ()
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        origins = tuple(origin.lower() for origin in origins)
+        if not all(map(ORIGIN.fullmatch, origins)):
+            raise ValueError("must be like https://app.example.com, without a path; no *, no null")
+        return origins
 
     @field_validator("validation_status")
     @classmethod
@@ -68,6 +103,8 @@ class HttpSettings(Settings):
 
 def parse_json(body: bytes) -> Any:
     """Read JSON as I-JSON has it (RFC 7493): in UTF-8, each member once, and without `NaN`.
+
+    An object may have `MOST_MEMBERS`.
 
     Raises:
         BadRequest: it is something else.
@@ -84,6 +121,8 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MOST_MEMBERS:
+        raise BadRequest(f"An object may have at most {MOST_MEMBERS} members.")
     members = dict(pairs)
     if len(members) < len(pairs):
         raise BadRequest("A member of an object is there more than once.")
@@ -155,9 +194,21 @@ def page_links(scope: Scope, server: ServerSettings) -> PageLinks:
     """
     host = header(scope, b"host") or ""
     base = server.base_url if server.public_url else f"{scope['scheme']}://{host}"
-    pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
-    query = dict(pairs)
-    if len(pairs) != len(query):
-        counts = Counter(name for name, _ in pairs)
-        raise repeated_parameters(name for name, count in counts.items() if count > 1)
-    return PageLinks(base + scope["app.path"], query)
+    if repeated := repeated_parameters(scope):
+        raise invalid_request((), more=repeated)
+    return PageLinks(base + scope["app.path"], dict(query_of(scope)))
+
+
+def query_of(scope: Scope) -> list[tuple[str, str]]:
+    """Every parameter of the query with its value, also where a name is there twice."""
+    return parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def repeated_parameters(scope: Scope) -> list[Violation]:
+    """What is wrong with a query that says two things at once."""
+    counts = Counter(name for name, _ in query_of(scope))
+    return [
+        Violation.at(("query", name), "is there more than once")
+        for name, count in counts.items()
+        if count > 1
+    ]

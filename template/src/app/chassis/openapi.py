@@ -82,6 +82,14 @@ def complete(document: Node, planned: Iterable[Deprecation]) -> None:
             add_problem(operation, 410, PROBLEMS[410])
 
 
+def refuse_with(document: Node, status: int) -> None:
+    """Document validation errors under the status that they have (`HTTP_VALIDATION_STATUS`)."""
+    for _, _, operation in operations(document):
+        responses = operation["responses"]
+        if refusal := responses.pop("422", None):
+            responses.setdefault(str(status), refusal)
+
+
 def operations(document: Node) -> Iterator[tuple[str, str, Node]]:
     """Every operation with its method, in lower case, and the template of its path."""
     for path, item in document["paths"].items():

@@ -1,6 +1,8 @@
 """uvicorn's HTTP protocol, for clients that are slow on purpose or speak no HTTP."""
 
 import asyncio
+import logging
+import secrets
 from collections import deque
 from functools import cache
 from typing import Any
@@ -11,13 +13,16 @@ from structlog.contextvars import bound_contextvars
 from uuid_utils import uuid7
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
-from app.chassis.errors import BadRequest, ContentTooLarge, HeadersTooLarge, Problem
+from app.chassis.errors import BadRequest, ContentTooLarge, HeadersTooLarge, Problem, RequestTimeout
 from app.chassis.http import HttpSettings, ServerSettings
 from app.chassis.middleware.security_headers import ALWAYS, API_POLICY
 from app.chassis.problems import ProblemRenderer
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
+# What uvicorn warns of here, clients cause: that is logged once, under the id of the request.
+_failures = logging.getLogger("uvicorn.error.protocol")
+_failures.setLevel(logging.ERROR)
 
 VERSIONS = ("1.1", "1.0")
 MOST_PIPELINED = 100
@@ -34,6 +39,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self.logger = _failures
         self._limits = _limits()
         self._most_bytes = self._limits.max_header_bytes + FRAMING * self._limits.max_body_bytes
         self._head_timer: asyncio.TimerHandle | None = None
@@ -69,6 +75,10 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._in_body:
             self._expect_body()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # White space around a value is no part of it (RFC 9110, 5.5).
+        super().on_header(name, value.strip(b" \t"))
+
     def on_headers_complete(self) -> None:
         self._head_arrived()
         assert self.parser is not None
@@ -77,6 +87,8 @@ class LimitedProtocol(HttpToolsProtocol):
             raise BadRequest
         if version == "1.0":  # whose clients know of no interim answers (RFC 9110, 15.2)
             self.expect_100_continue = False
+            if any(name == b"transfer-encoding" for name, _ in self.headers):
+                raise BadRequest  # nor of chunks, so where does the body end? (RFC 9112, 6.1)
         if self.target[:1] not in (b"/", b"*"):
             self._use_authority()
         super().on_headers_complete()
@@ -130,7 +142,13 @@ class LimitedProtocol(HttpToolsProtocol):
     def _expect_head(self) -> None:
         self._bytes = 0
         seconds = self._limits.header_timeout.total_seconds()
-        self._head_timer = self.loop.call_later(seconds, self.transport.close)
+        self._head_timer = self.loop.call_later(seconds, self._head_is_late)
+
+    def _head_is_late(self) -> None:
+        if self._bytes:
+            self._refuse(RequestTimeout())
+        else:
+            self.transport.close()
 
     def _head_arrived(self) -> None:
         if self._head_timer is not None:
@@ -156,19 +174,28 @@ class LimitedProtocol(HttpToolsProtocol):
             self.cycle.keep_alive = False
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer in place of the application, unless it is at work on an earlier request."""
+        """Answer in place of the application, unless it is at work on an earlier request.
+
+        That one's answer is the last, then.
+        """
         self._head_arrived()
         if self._serving is None or self._serving.response_complete:
             self._answer(problem)
+        elif self._serving is not self.cycle or not self._in_body:
+            self._serving.keep_alive = False
+            self.pipeline.clear()
+            self.flow.pause_reading()
+            return
         self.transport.close()
 
     def _answer(self, problem: Problem) -> None:
         request_id = str(uuid7())
-        with bound_contextvars(request_id=request_id):
+        with bound_contextvars(request_id=request_id, trace_id=secrets.token_hex(16)):
             rendered = _renderer().render(problem, {"path": ""})
             client = self.client[0] if self.client else None
             log.info("request_refused", status=rendered.status, why=problem.detail, client=client)
         headers = [
+            *self.server_state.default_headers,
             *rendered.raw_headers,
             *ALWAYS,
             API_POLICY,

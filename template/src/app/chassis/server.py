@@ -1,6 +1,7 @@
 """The HTTP server: uvicorn, with a shutdown that a balancer in front does not notice."""
 
 import asyncio
+import math
 import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
@@ -73,8 +74,8 @@ def serve(server: ServerSettings, http: HttpSettings, *, reload: bool = False) -
         reload_dirs=["src"] if reload else None,
         proxy_headers=bool(server.trusted_proxies),
         forwarded_allow_ips=list(server.trusted_proxies),
-        timeout_keep_alive=int(http.keep_alive_timeout.total_seconds()),
-        timeout_graceful_shutdown=int(http.shutdown_grace.total_seconds()),
+        timeout_keep_alive=math.ceil(http.keep_alive_timeout.total_seconds()),
+        timeout_graceful_shutdown=math.ceil(http.shutdown_grace.total_seconds()),
         log_config=None,
         access_log=False,
         server_header=False,

@@ -149,6 +149,8 @@ class Deprecation:
     documentation: str | None = None
 
     def __post_init__(self) -> None:
+        if self.since.tzinfo is None or self.sunset.tzinfo is None:
+            raise ValueError(f"{self.method} {self.path}: the times need a time zone")
         if self.sunset < self.since:
             raise ValueError(f"{self.method} {self.path}: the sunset is before the deprecation")
 

@@ -1,7 +1,7 @@
 """The HTTP side of the service, apart from the framework: settings, problems and middleware."""
 
-from app.chassis.asgi import ASGIApp, Receive, Scope, Send
-from app.chassis.health import HealthSettings
+from app.chassis.asgi import ASGIApp, Receive, Scope, Send, closing
+from app.chassis.health import HealthChecks, HealthSettings
 from app.chassis.http import HttpSettings, ServerSettings
 from app.chassis.listing.cursor import CursorCodec, PaginationSettings
 from app.chassis.middleware.compression import Compression
@@ -60,16 +60,23 @@ def with_middleware(
     app = CrossOrigin(app, http.cors_origins)
     app = SecurityHeaders(app)
     app = RequestContext(app, route_of)
-    return _Dispatcher(app, framework)
+    return _Dispatcher(app, framework, service.checks)
 
 
 class _Dispatcher:
-    """Sends requests through the middleware, start-up and shutdown to the framework."""
+    """Sends requests through the middleware, start-up and shutdown to the framework.
 
-    def __init__(self, http: ASGIApp, framework: ASGIApp) -> None:
+    While the service is draining each answer ends its connection: a balancer that no longer picks
+    this instance for new connections may go on with those that it has.
+    """
+
+    def __init__(self, http: ASGIApp, framework: ASGIApp, checks: HealthChecks) -> None:
         self.http = http
         self.framework = framework
+        self.checks = checks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        app = self.http if scope["type"] == "http" else self.framework
-        await app(scope, receive, send)
+        if scope["type"] == "http":
+            await self.http(scope, receive, closing(send) if self.checks.draining else send)
+        else:
+            await self.framework(scope, receive, send)

@@ -10,6 +10,23 @@ import pytest
 from tests.kit.shop import Json, new_customer, new_order, patch
 
 
+@pytest.mark.parametrize(
+    ("query", "refused"),
+    [
+        ("sort=bad&fields=bad", ["sort", "fields"]),
+        ("limit=0&status=x&sort=bad&foo=1", ["status", "sort", "limit", "foo"]),
+        ("status=x&limit=1&limit=2", ["status", "limit"]),
+        ("limit=1&limit=1", ["limit"]),
+    ],
+)
+def test_everything_that_is_wrong_with_a_query_is_told(
+    client: httpx2.Client, query: str, refused: list[str]
+) -> None:
+    response = client.get(f"/v1/orders?{query}")
+    assert response.status_code == 422
+    assert [error["parameter"] for error in response.json()["errors"]] == refused
+
+
 @pytest.fixture
 def customer(client: httpx2.Client) -> Json:
     """A customer with seven orders, three pairs of which have equal totals."""

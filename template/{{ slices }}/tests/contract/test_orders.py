@@ -59,6 +59,18 @@ def test_malformed_json_is_a_bad_request(client: httpx2.Client, body: bytes) -> 
     assert response.headers["content-type"] == "application/problem+json"
 
 
+def test_members_by_the_thousand_are_not_looked_at(client: httpx2.Client) -> None:
+    members = {f"m{number}": number for number in range(300)}
+    response = client.post("/v1/orders", json=members)
+    assert response.status_code == 400
+    assert "250 members" in response.json()["detail"]
+    few = dict(list(members.items())[:200])
+    batch = client.post("/v1/order-batches", json={"orders": [{"items": [few] * 6}, few]}).json()
+    many, fewer = (item["problem"]["errors"] for item in batch["items"])
+    assert len(many) == 1
+    assert len(fewer) == 20
+
+
 @pytest.mark.parametrize(
     ("given", "stored"),
     [("1.1", "1.10"), (5, "5.00"), ("1E+2", "100.00"), ("-0", "0.00"), ("1.100", "1.10")],
@@ -102,6 +114,9 @@ def test_the_status_of_what_breaks_the_rules_can_be_another(
     ):
         refused = caller.get("/v1/customers?limit=0")
         batch = caller.post("/v1/order-batches", json={"orders": [5]})
+        responses = caller.get("/openapi.json").json()["paths"]["/v1/orders"]["post"]["responses"]
+    assert "400" in responses
+    assert "422" not in responses
     assert refused.status_code == refused.json()["status"] == 400
     assert batch.json()["items"][0]["status"] == 400
 

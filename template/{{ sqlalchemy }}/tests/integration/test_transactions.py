@@ -9,9 +9,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from app.chassis.database import Database, DatabaseSettings, transactional
+from app.chassis.database import Database, DatabaseSettings, add_database, transactional
 from app.chassis.database.engine import create_engine
 from app.chassis.errors import Conflict, Unavailable
+from app.chassis.logging import add_logging
+from app.chassis.service import assemble
+from app.chassis.web import add_health
 
 Connection = psycopg.Connection[tuple[object, ...]]
 
@@ -141,17 +144,50 @@ async def test_a_unique_violation_is_a_conflict(database_url: str) -> None:
             await Accounts(database).open("a")
 
 
-async def test_a_lost_connection_costs_one_request(database_url: str, sql: Connection) -> None:
-    async with connected(database_url, pool_size=1) as database:
+def end_sessions(sql: Connection) -> None:
+    """End every session of the pool, as a restart of the server does."""
+    ended = sql.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE application_name = 'tests' AND datname = current_database()"
+    )
+    assert ended.rowcount
+
+
+async def test_connections_that_ended_while_idle_cost_no_request(
+    database_url: str, sql: Connection
+) -> None:
+    async with connected(database_url, pool_size=2) as database:
         accounts = Accounts(database)
-        await accounts.amount("a")
-        sql.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE application_name = 'tests' AND datname = current_database()"
-        )
+        await asyncio.gather(accounts.amount("a"), accounts.amount("b"))
+        end_sessions(sql)
+        for _ in range(2):
+            assert await asyncio.gather(accounts.amount("a"), accounts.amount("b")) == [100, 100]
+
+
+async def test_a_connection_that_ends_in_use_costs_one_request(
+    database_url: str, sql: Connection
+) -> None:
+    async def lose_it(database: Database) -> None:
+        async with database.transaction() as session:
+            await session.execute(text("SELECT 1"))
+            end_sessions(sql)
+            await session.execute(text("SELECT 1"))
+
+    async with connected(database_url, pool_size=1) as database:
         with pytest.raises(Unavailable):
-            await accounts.amount("a")
-        assert await accounts.amount("a") == 100
+            await lose_it(database)
+        assert await Accounts(database).amount("a") == 100
+
+
+async def test_a_pool_in_use_to_the_last_connection_is_no_outage(
+    database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in {"URL": database_url, "POOL_SIZE": "1", "POOL_OVERFLOW": "0"}.items():
+        monkeypatch.setenv(f"DATABASE_{name}", value)
+    service = assemble([add_logging, add_health, add_database])
+    async with service.running(), service.get(Database).transaction() as session:
+        await session.execute(text("SELECT 1"))
+        assert (await service.checks.readiness()).status == "ready"
 
 
 def wait_until_gone(sql: Connection, pid: int) -> None:

@@ -2,22 +2,17 @@
 
 from pydantic import BaseModel
 
-from app.chassis.errors import ValidationFailed, Violation
-
 
 def parse_fields(text: str | None, model: type[BaseModel]) -> frozenset[str] | None:
     """Read a `fields` parameter; None means all.
 
     Raises:
-        ValidationFailed: a field is not one of the model's.
+        ValueError: a field is not one of the model's.
     """
     if text is None:
         return None
     chosen = frozenset(name.strip() for name in text.split(","))
     if unknown := chosen - set(model.model_fields):
         known = ", ".join(model.model_fields)
-        why = f"must be a list of {known}; {len(unknown)} of the given ones are not"
-        raise ValidationFailed(
-            "The fields cannot be selected.", errors=[Violation.at(("query", "fields"), why)]
-        )
+        raise ValueError(f"must be a list of {known}; {len(unknown)} of the given ones are not")
     return chosen

@@ -3,8 +3,6 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from app.chassis.errors import ValidationFailed, Violation
-
 
 @dataclass(frozen=True)
 class SortKey:
@@ -17,24 +15,18 @@ class SortKey:
         return f"{'-' if self.descending else '+'}{self.name}"
 
 
-def parse_sort(text: str | None, allowed: Collection[str], default: str) -> tuple[SortKey, ...]:
+def parse_sort(text: str, allowed: Collection[str]) -> tuple[SortKey, ...]:
     """Read a `sort` parameter; a space counts as the `+` that it was before URL decoding.
 
     Raises:
-        ValidationFailed: a field is unknown, or named twice.
+        ValueError: a field is unknown, or named twice.
     """
     keys: list[SortKey] = []
-    for part in (default if text is None else text).split(","):
+    for part in text.split(","):
         name = part.strip().lstrip("+-").strip()
         if name not in allowed or part.strip()[:2] in ("--", "++", "+-", "-+"):
-            raise _refused(f"must be a list of {', '.join(sorted(allowed))}, each with + or -")
+            raise ValueError(f"must be a list of {', '.join(sorted(allowed))}, each with + or -")
         if any(key.name == name for key in keys):
-            raise _refused(f"names {name} twice")
+            raise ValueError(f"names {name} twice")
         keys.append(SortKey(name, part.strip().startswith("-")))
     return tuple(keys)
-
-
-def _refused(why: str) -> ValidationFailed:
-    return ValidationFailed(
-        "The list cannot be sorted this way.", errors=[Violation.at(("query", "sort"), why)]
-    )

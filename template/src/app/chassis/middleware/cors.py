@@ -14,10 +14,12 @@ from app.chassis.asgi import (
 
 EXPOSED = (
     b"Accept-Patch, Allow, Deprecation, ETag, Link, Location, Preference-Applied, RateLimit, "
-    b"RateLimit-Policy, Retry-After, Sunset, WWW-Authenticate, X-Request-ID"
+    b"RateLimit-Policy, Retry-After, Sunset, WWW-Authenticate, X-RateLimit-Limit, "
+    b"X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
 )
 ALLOWED = (
-    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, X-Request-ID"
+    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, traceparent, "
+    b"tracestate, X-Request-ID"
 )
 PREFLIGHT: tuple[Header, ...] = (
     (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
@@ -31,7 +33,7 @@ class CrossOrigin:
 
     def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
         self.app = app
-        self.origins = frozenset(origins) - {"*", "null"}
+        self.origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.origins:

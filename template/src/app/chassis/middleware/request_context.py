@@ -13,7 +13,10 @@ from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header_valu
 from app.chassis.problems import FAILURE
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9/+_=-]{1,128}")
-TRACEPARENT = re.compile(rb"00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+# Later versions may go on after what version 00 has, and 255 is none (W3C Trace Context, 2.2.2).
+TRACEPARENT = re.compile(
+    rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
 QUIET_PATHS = ("/health/", "/metrics")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.access")

@@ -52,7 +52,8 @@ def provided(kind: type[T]) -> Callable[[Request], Awaitable[T]]:
     return resolve
 
 
-async def _links(request: Request) -> PageLinks:
+def links_of(request: Request) -> PageLinks:
+    """Links to the neighbours of the page that was asked for."""
     return page_links(request.scope, service_of(request).get(ServerSettings))
 
 
@@ -65,7 +66,6 @@ async def _conditions(
 
 Prefer = Annotated[str | None, Header(alias="Prefer", description="`count=exact` adds the total.")]
 MergePatch = Annotated[T, Body(media_type=MERGE_PATCH)]
-Links = Annotated[PageLinks, Depends(_links)]
 Conditional = Annotated[Conditions, Depends(_conditions)]
 
 

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from app.chassis.errors import BadRequest, Problem, invalid_request, problem_for_status
+from app.chassis.http import repeated_parameters
 from app.chassis.problems import ProblemRenderer
 from app.http.dependencies import as_response, service_of
 
@@ -27,9 +28,12 @@ async def _respond(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    if any(entry["type"] == "json_invalid" for entry in error.errors()):
+    errors = error.errors()
+    if any(entry["type"] == "json_invalid" for entry in errors):
         return await _respond(request, BadRequest("The body is not valid JSON."))
-    return await _respond(request, invalid_request(error.errors()))
+    of_query = any(entry["loc"][0] == "query" for entry in errors)
+    repeated = repeated_parameters(request.scope) if of_query else ()
+    return await _respond(request, invalid_request(errors, more=repeated))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -4,7 +4,6 @@
 # pyright: reportUnknownMemberType=false
 
 from typing import Annotated, Any, TypeVar, cast
-from urllib.parse import parse_qsl
 
 from litestar import Request, Response
 from litestar.di import Provide
@@ -16,7 +15,14 @@ from pydantic import BaseModel, ValidationError
 from app.chassis.asgi import Scope
 from app.chassis.conditional import Conditions
 from app.chassis.errors import BadRequest, invalid_request
-from app.chassis.http import Rendered, ServerSettings, page_links, parse_json
+from app.chassis.http import (
+    Rendered,
+    ServerSettings,
+    page_links,
+    parse_json,
+    query_of,
+    repeated_parameters,
+)
 from app.chassis.listing.pages import PageLinks
 from app.chassis.middleware.media_types import MERGE_PATCH
 from app.chassis.service import Service
@@ -73,11 +79,12 @@ def read_query(request: JsonRequest, model: type[M]) -> M:
     Raises:
         ValidationFailed: with everything that is wrong with the query.
     """
-    query = parse_qsl(scope_of(request)["query_string"].decode("latin-1"), keep_blank_values=True)
+    scope = scope_of(request)
     try:
-        return model.model_validate(dict(query))
+        return model.model_validate(dict(query_of(scope)))
     except ValidationError as error:
-        raise invalid_request(error.errors(include_url=False), "query") from None
+        errors = error.errors(include_url=False)
+        raise invalid_request(errors, "query", more=repeated_parameters(scope)) from None
 
 
 def links_of(request: JsonRequest) -> PageLinks:

@@ -17,7 +17,9 @@ from pydantic import (
 )
 
 from app.chassis.identifiers import Id
+from app.chassis.listing.fields import parse_fields
 from app.chassis.listing.pages import DEFAULT_LIMIT, Limit
+from app.chassis.listing.sorting import parse_sort
 from app.chassis.text import Code
 from app.orders.status import OrderStatus
 
@@ -161,8 +163,19 @@ class OrderExcerpt(OrderView):
     model_config = ConfigDict(json_schema_extra=_require_nothing)
 
 
+SORTABLE = ("created_at", "total_amount")
 SORT = r"^[+-]?(created_at(,[+-]?total_amount)?|total_amount(,[+-]?created_at)?)$"
 FIELDS = "^({0})(,({0}))*$".format("|".join(OrderView.model_fields))
+
+
+def _sortable(text: str) -> str:
+    parse_sort(text, SORTABLE)
+    return text
+
+
+def _selectable(text: str) -> str:
+    parse_fields(text, OrderView)
+    return text
 
 
 class OrderQuery(BaseModel):
@@ -174,12 +187,12 @@ class OrderQuery(BaseModel):
     customer_id: Id | None = None
     created_after: Timestamp | None = None
     created_before: Timestamp | None = None
-    sort: str | None = Field(
+    sort: Annotated[str, AfterValidator(_sortable)] | None = Field(
         default=None,
         description="`created_at`, `total_amount`; each with + or -.",
         json_schema_extra={"pattern": SORT},
     )
-    fields: str | None = Field(
+    fields: Annotated[str, AfterValidator(_selectable)] | None = Field(
         default=None,
         description="Fields of the items to return, by comma.",
         json_schema_extra={"pattern": FIELDS},

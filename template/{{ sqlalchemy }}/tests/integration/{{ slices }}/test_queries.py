@@ -12,9 +12,9 @@ from app.chassis.events import Events
 from app.chassis.listing.cursor import Cursor, CursorCodec
 from app.chassis.listing.pages import PageLinks
 from app.chassis.listing.sorting import parse_sort
-from app.orders.repository import SORTABLE, OrderRepository
-from app.orders.schemas import OrderQuery
-from app.orders.service import Orders
+from app.orders.repository import OrderRepository
+from app.orders.schemas import SORTABLE, OrderQuery
+from app.orders.service import NEWEST_FIRST, Orders
 from tests.kit.plans import filled_database, statements
 
 LINKS = PageLinks("http://localhost/v1/orders", {})
@@ -51,7 +51,7 @@ async def test_a_list_costs_two_statements_however_long_it_is(database: Database
 async def plans(database: Database, url: str, cursor: Cursor | None, **query: Any) -> list[str]:
     """The plans of the two statements that a list sends."""
     asked = OrderQuery.model_validate(query)
-    sort = parse_sort(asked.sort, SORTABLE, "-created_at")
+    sort = parse_sort(asked.sort or NEWEST_FIRST, SORTABLE)
     with statements(database) as sent:
         await OrderRepository(database).page(asked, sort, cursor)
     return [statement.plan(url) for statement in sent]
@@ -83,7 +83,7 @@ async def test_each_filter_and_order_has_its_index(
 async def test_a_plan_that_is_kept_for_a_status_is_for_that_one(database: Database) -> None:
     query = OrderQuery.model_validate({"status": "pending"})
     with statements(database) as sent:
-        await OrderRepository(database).page(query, parse_sort(None, SORTABLE, "-created_at"), None)
+        await OrderRepository(database).page(query, parse_sort(NEWEST_FIRST, SORTABLE), None)
     assert "pending" not in sent[0].parameters.values()
     assert "'pending'" in sent[0].sql
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.chassis.http import render_page, render_resource
 from app.chassis.identifiers import Id
@@ -12,10 +12,10 @@ from app.customers.service import Customers
 from app.http.dependencies import (
     Conditional,
     JsonRoute,
-    Links,
     MergePatch,
     Prefer,
     as_response,
+    links_of,
     provided,
 )
 
@@ -34,12 +34,12 @@ async def create_customer(body: CustomerBody, customers: UseCustomers) -> Respon
 @router.get("", response_model=OffsetPage[CustomerView])
 async def list_customers(
     query: Annotated[OffsetQuery, Query()],
-    links: Links,
+    request: Request,
     customers: UseCustomers,
     prefer: Prefer = None,
 ) -> Response:
     """List customers, oldest first."""
-    page = await customers.page(query, links, count=wants_count(prefer))
+    page = await customers.page(query, links_of(request), count=wants_count(prefer))
     return as_response(render_page(page))
 
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from app.chassis.http import render, render_page, render_resource
 from app.chassis.identifiers import Id
@@ -11,9 +11,9 @@ from app.chassis.listing.pages import CursorPage
 from app.http.dependencies import (
     Conditional,
     JsonRoute,
-    Links,
     MergePatch,
     as_response,
+    links_of,
     provided,
 )
 from app.orders.batch import OrderBatches
@@ -45,11 +45,11 @@ async def place_order(body: PlaceOrder, orders: UseOrders) -> Response:
 
 @router.get("", response_model=CursorPage[OrderExcerpt])
 async def list_orders(
-    query: Annotated[OrderQuery, Query()], links: Links, orders: UseOrders
+    query: Annotated[OrderQuery, Query()], request: Request, orders: UseOrders
 ) -> Response:
     """List orders."""
     fields = parse_fields(query.fields, OrderView)
-    return as_response(render_page(await orders.page(query, links), fields))
+    return as_response(render_page(await orders.page(query, links_of(request)), fields))
 
 
 @router.get("/{order_id}", response_model=OrderView)

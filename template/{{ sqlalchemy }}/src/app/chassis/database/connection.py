@@ -7,14 +7,17 @@ pool replaces it together with all others of that time.
 
 import asyncio
 import math
+import select
 import socket
 import threading
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 import structlog
 from psycopg.pq.abc import PGconn
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 5, "keepalives_count": 3}
 """Options of a connection: a peer that has vanished is noticed while nothing is asked, too."""
@@ -88,6 +91,19 @@ class PatientSyncConnection(psycopg.Connection[Any]):
             raise
         finally:
             overdue.cancel()
+
+
+def replace_ended(_dbapi: object, entry: ConnectionPoolEntry, _pooled: object) -> None:
+    """Let the pool replace a connection that the server has ended while nobody used it.
+
+    Its end is all that an idle connection has to read. This is a listener for `checkout`.
+    """
+    connection = cast("PatientConnection", entry.driver_connection)
+    news = select.poll()
+    if not connection.closed:
+        news.register(connection.pgconn.socket, select.POLLIN)
+    if connection.closed or news.poll(0):
+        raise DisconnectionError
 
 
 def _end(connection: PGconn) -> None:

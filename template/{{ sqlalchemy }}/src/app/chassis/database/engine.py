@@ -1,19 +1,23 @@
 """The connection pool, and the sessions that use cases work in."""
 
 import functools
+import math
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any, cast
 
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
-from sqlalchemy import URL, make_url, text
+from sqlalchemy import URL, event, make_url, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import NullPool, QueuePool
 
-from app.chassis.database.connection import KEEPALIVE, PatientConnection
+from app.chassis.database.connection import KEEPALIVE, PatientConnection, replace_ended
 from app.chassis.database.failures import translated
+from app.chassis.health import Check
 from app.chassis.service import Service
 from app.chassis.settings import Duration, PositiveDuration, Settings
 
@@ -170,8 +174,12 @@ class Database:
 
     async def ping(self) -> None:
         """Raise unless the database answers."""
-        async with self.engine.connect() as connection:
-            await connection.execute(text("SELECT 1"))
+        await _ask(self.engine)
+
+
+async def _ask(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        await connection.execute(text("SELECT 1"))
 
 
 def add_database(service: Service) -> None:
@@ -180,7 +188,7 @@ def add_database(service: Service) -> None:
     engine = create_engine(settings, service.core.service_name)
     database = Database(engine, settings.transaction_attempts)
     service.provide(database)
-    service.checks.add("database", database.ping, hard=True)
+    service.checks.add("database", _check(engine, settings, service.core.service_name), hard=True)
 
     @asynccontextmanager
     async def disposed_at_the_end() -> AsyncGenerator[None]:
@@ -190,27 +198,52 @@ def add_database(service: Service) -> None:
     service.add_lifespan(disposed_at_the_end)
 
 
+def _check(engine: AsyncEngine, settings: DatabaseSettings, application_name: str) -> Check:
+    """Whether the database answers.
+
+    A pool whose connections are all in use does not say, so it is asked on one more then.
+    """
+    pool = cast("QueuePool", engine.pool)
+    beside = create_async_engine(
+        settings.sqlalchemy_url,
+        poolclass=NullPool,
+        connect_args=_connect_args(settings, application_name),
+    )
+
+    async def ping() -> None:
+        is_full = pool.checkedout() >= settings.pool_size + settings.pool_overflow
+        await _ask(beside if is_full else engine)
+
+    return ping
+
+
 def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEngine:
     """Create the pool; every wait on it and on the server is bounded."""
+    engine = create_async_engine(
+        settings.sqlalchemy_url,
+        pool_size=settings.pool_size,
+        max_overflow=settings.pool_overflow,
+        pool_timeout=settings.pool_timeout.total_seconds(),
+        pool_recycle=math.ceil(settings.pool_recycle.total_seconds()),
+        pool_use_lifo=True,
+        hide_parameters=True,
+        connect_args=_connect_args(settings, application_name),
+    )
+    event.listen(engine.sync_engine.pool, "checkout", replace_ended)
+    return engine
+
+
+def _connect_args(settings: DatabaseSettings, application_name: str) -> dict[str, Any]:
     timeouts = {
         "statement_timeout": settings.statement_timeout,
         "lock_timeout": settings.lock_timeout,
         "idle_in_transaction_session_timeout": settings.idle_transaction_timeout,
     }
     options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
-    return create_async_engine(
-        settings.sqlalchemy_url,
-        pool_size=settings.pool_size,
-        max_overflow=settings.pool_overflow,
-        pool_timeout=settings.pool_timeout.total_seconds(),
-        pool_recycle=int(settings.pool_recycle.total_seconds()),
-        pool_use_lifo=True,
-        hide_parameters=True,
-        connect_args={
-            "application_name": application_name,
-            "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
-            "options": " ".join([*options, "-c timezone=UTC"]),
-            "async_creator_fn": functools.partial(PatientConnection.opened, settings.patience),
-            **KEEPALIVE,
-        },
-    )
+    return {
+        "application_name": application_name,
+        "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
+        "options": " ".join([*options, "-c timezone=UTC"]),
+        "async_creator_fn": functools.partial(PatientConnection.opened, settings.patience),
+        **KEEPALIVE,
+    }

@@ -14,7 +14,7 @@ from app.chassis.errors import Conflict, PreconditionFailed, Unavailable, Valida
 RETRYABLE = (postgres.SerializationFailure, postgres.DeadlockDetected)
 """The whole transaction may succeed when it is run again."""
 
-_OVERLOADED = (postgres.QueryCanceled, postgres.LockNotAvailable, postgres.TooManyConnections)
+_OVERLOADED = (postgres.QueryCanceled, postgres.TooManyConnections)
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -32,6 +32,9 @@ def translated() -> Generator[None]:
         log.warning("database_pool_exhausted")
         raise Unavailable("No database connection became free in time.") from error
     except (DBAPIError, OSError) as error:
+        if isinstance(error, DBAPIError) and isinstance(error.orig, postgres.LockNotAvailable):
+            log.warning("database_lock_timeout")
+            raise Unavailable("Somebody else is changing this at the moment.") from error
         if isinstance(error, OSError) or _unavailable(error):
             log.warning("database_unavailable", error=_name(error))
             raise Unavailable(

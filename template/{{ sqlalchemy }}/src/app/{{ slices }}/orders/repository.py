@@ -13,7 +13,7 @@ from app.orders.errors import OrderNotFound
 from app.orders.model import Order
 from app.orders.schemas import OrderQuery
 
-SORTABLE = {"created_at": Order.created_at, "total_amount": Order.total_amount}
+COLUMNS = {"created_at": Order.created_at, "total_amount": Order.total_amount}
 
 
 class OrderRepository:
@@ -36,7 +36,7 @@ class OrderRepository:
     ) -> KeysetPage[Order]:
         """The orders that `query` asks for, from `cursor` on."""
         statement = _filtered(query).options(selectinload(Order.items))
-        columns = [(SORTABLE[key.name], key.descending) for key in sort]
+        columns = [(COLUMNS[key.name], key.descending) for key in sort]
         async with self._database.reading() as session:
             return await fetch_page(
                 session, statement, columns, Order.id, cursor=cursor, limit=query.limit

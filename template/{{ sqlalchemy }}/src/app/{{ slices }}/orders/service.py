@@ -20,8 +20,8 @@ from app.orders.events import (
     OrderRejected,
 )
 from app.orders.model import Order, OrderItem
-from app.orders.repository import SORTABLE, OrderRepository
-from app.orders.schemas import OrderPatch, OrderQuery, OrderView, PlaceOrder
+from app.orders.repository import OrderRepository
+from app.orders.schemas import SORTABLE, OrderPatch, OrderQuery, OrderView, PlaceOrder
 from app.orders.status import OrderStatus
 
 NEWEST_FIRST = "-created_at"
@@ -67,7 +67,7 @@ class Orders:
 
     async def page(self, query: OrderQuery, links: PageLinks) -> CursorPage[OrderView]:
         """List orders, newest first unless `query` says otherwise; raises `InvalidCursor`."""
-        sort = parse_sort(query.sort, SORTABLE, NEWEST_FIRST)
+        sort = parse_sort(query.sort or NEWEST_FIRST, SORTABLE)
         listing = query.model_dump(
             include={"status", "customer_id", "created_after", "created_before"}
         )
