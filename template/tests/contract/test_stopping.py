@@ -11,7 +11,7 @@ import httpx2
 import psycopg
 import pytest
 
-from tests.kit.balancer import Balancer
+from tests.kit.balancer import Balancer, ConnectionBalancer
 from tests.kit.processes import ServiceProcess
 from tests.kit.waiting import eventually
 
@@ -21,14 +21,16 @@ PATH = "/problems/conflict"
 USERS = 4
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize(
+    ("workers", "kind"), [("1", Balancer), ("2", Balancer), ("1", ConnectionBalancer)]
+)
 def test_behind_a_balancer_no_request_fails_while_a_replica_stops(
-    start_service: StartService, workers: str
+    start_service: StartService, workers: str, kind: type[Balancer]
 ) -> None:
     with (
         start_service(HTTP_DRAIN_DELAY="1", WORKERS=workers) as stopped,
         start_service() as kept,
-        Balancer([stopped.url, kept.url]).running() as balancer,
+        kind([stopped.url, kept.url]).running() as balancer,
     ):
         with under_load(balancer) as failures:
             eventually(lambda: min(balancer.served[url] for url in (stopped.url, kept.url)) > 50)

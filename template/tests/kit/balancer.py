@@ -3,7 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import httpx2
@@ -18,7 +18,8 @@ class Balancer:
     """
 
     def __init__(self, urls: Sequence[str]) -> None:
-        self._replicas = {url: httpx2.Client(base_url=url, timeout=30) for url in urls}
+        self._clients = ExitStack()
+        self._replicas = {url: self._client_of(url) for url in urls}
         self._ready: list[str] = []
         self._turn = 0
         self._stop = threading.Event()
@@ -35,8 +36,7 @@ class Balancer:
         finally:
             self._stop.set()
             checking.join()
-            for replica in self._replicas.values():
-                replica.close()
+            self._clients.close()
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request to the replica whose turn it is."""
@@ -47,12 +47,35 @@ class Balancer:
         self.served[url] += 1
         return response
 
+    def _client_of(self, url: str) -> httpx2.Client:
+        return self._clients.enter_context(httpx2.Client(base_url=url, timeout=30))
+
     def _keep_checking(self) -> None:
         while not self._stop.wait(CHECK_SECONDS):
             self._check()
 
     def _check(self) -> None:
         self._ready = [url for url in self._replicas if _is_ready(url)]
+
+
+class ConnectionBalancer(Balancer):
+    """Spreads connections: a thread stays with its replica until that one ends the connection."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        super().__init__(urls)
+        self._mine = threading.local()
+
+    def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
+        """Send a request over the thread's connection, or over a new one."""
+        if getattr(self._mine, "url", None) is None:
+            self._turn += 1
+            self._mine.url = self._ready[self._turn % len(self._ready)]
+            self._mine.client = self._client_of(self._mine.url)
+        response = self._mine.client.request(method, path, **options)
+        self.served[self._mine.url] += 1
+        if response.headers.get("connection") == "close":
+            self._mine.url = None
+        return response
 
 
 def _is_ready(url: str) -> bool:
