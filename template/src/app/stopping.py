@@ -42,4 +42,6 @@ def leave_if_told() -> None:
 
 
 for _signum in (signal.SIGTERM, signal.SIGINT):
-    signal.signal(_signum, leave)
+    # A worker process imports this late: what it does by then is the server's.
+    if signal.getsignal(_signum) in (signal.SIG_DFL, signal.default_int_handler):
+        signal.signal(_signum, leave)

@@ -19,6 +19,8 @@ def test_sigterm_ends_the_server_with_status_0(start_service: StartService) -> N
 def test_several_workers_stop_as_one(start_service: StartService) -> None:
     with start_service(WORKERS="2") as server:
         assert server.terminate() == 0
+        assert len(server.events("stopped")) == 2
+        assert not [line for line in server.lines() if line["level"] == "error"]
 
 
 def test_openapi_needs_no_configuration() -> None:

@@ -16,7 +16,7 @@ from app.chassis.asgi import Scope, header
 from app.chassis.conditional import Conditions, etag
 from app.chassis.errors import BadRequest, Violation, invalid_request
 from app.chassis.listing.pages import CursorPage, OffsetPage, PageLinks
-from app.chassis.settings import CommaSeparated, Duration, PositiveDuration, Settings
+from app.chassis.settings import MOST, CommaSeparated, Duration, PositiveDuration, Settings
 
 JSON = "application/json"
 MOST_MEMBERS = 250
@@ -47,7 +47,7 @@ class ServerSettings(Settings):
     @classmethod
     def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         hosts = tuple(host.lower() for host in hosts)
-        if not all(map(ALLOWED_HOST.fullmatch, hosts)):
+        if not hosts or not all(map(ALLOWED_HOST.fullmatch, hosts)):
             raise ValueError("must be names without scheme and port; *.example.com for subdomains")
         return hosts
 
@@ -55,10 +55,11 @@ class ServerSettings(Settings):
     @classmethod
     def _are_networks(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
         try:
-            for proxy in proxies:
-                ip_network(proxy if proxy != "*" else "::/0")
+            networks = [ip_network(proxy) for proxy in proxies]
         except ValueError:
-            raise ValueError("must be addresses or networks, such as 10.0.0.0/8, or *") from None
+            raise ValueError("must be addresses or networks, such as 10.0.0.0/8") from None
+        if not all(network.prefixlen for network in networks):
+            raise ValueError("cannot be everybody: they could give themselves any address")
         return proxies
 
     @property
@@ -72,14 +73,14 @@ class HttpSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="HTTP_")
 
-    max_body_bytes: int = Field(default=1_048_576, ge=1024)
-    max_header_bytes: int = Field(default=16_384, ge=1024)
+    max_body_bytes: int = Field(default=1_048_576, ge=1024, le=MOST)
+    max_header_bytes: int = Field(default=16_384, ge=1024, le=MOST)
     header_timeout: PositiveDuration = timedelta(seconds=10)
     body_timeout: PositiveDuration = timedelta(seconds=10)
     write_timeout: PositiveDuration = timedelta(seconds=30)
     keep_alive_timeout: Duration = timedelta(seconds=65)
-    max_concurrent_requests: int = Field(default=1000, ge=1)
-    compress_from_bytes: int = Field(default=1024, ge=0)
+    max_concurrent_requests: int = Field(default=1000, ge=1, le=MOST)
+    compress_from_bytes: int = Field(default=1024, ge=0, le=MOST)
     validation_status: int = 422
     drain_delay: Duration = timedelta(seconds=5)
     shutdown_grace: Duration = timedelta(seconds=20)

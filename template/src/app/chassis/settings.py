@@ -31,11 +31,16 @@ def _comma_separated(value: object) -> object:
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0))]
-"""A length of time: seconds (`1.5`) or ISO 8601 (`PT1.5S`); never negative."""
+Duration = Annotated[
+    timedelta, BeforeValidator(_seconds), Field(ge=timedelta(0), le=timedelta(days=3650))
+]
+"""A length of time: seconds (`1.5`) or ISO 8601 (`PT1.5S`), from none to ten years."""
 
 PositiveDuration = Annotated[Duration, Field(gt=timedelta(0))]
 """A length of time that is not zero either."""
+
+MOST = 1_000_000_000
+"""For numbers that need some bound: beyond that, one or the other component cannot count."""
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 """A list written `a,b,c`."""

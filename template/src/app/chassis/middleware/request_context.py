@@ -33,6 +33,7 @@ class RequestContext:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app.path"] = quote(scope["path"])
+        scope["app.arrived"] = time.monotonic()
         started = time.perf_counter()
         response = _Response(send, _request_id(scope))
         structlog.contextvars.clear_contextvars()

@@ -12,6 +12,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from app.chassis.auth.errors import CHALLENGE
 from tests.kit.forgery import Json, es256, forged, hs256, parts_of, unsigned
 from tests.kit.identity import (
     Identity,
@@ -250,7 +251,7 @@ def test_without_a_token_the_answer_only_asks_for_one(
 ) -> None:
     response = issuer.get(ROUTE, headers=headers)
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == CHALLENGE
 
 
 def test_a_token_in_the_query_is_no_token(issuer: httpx2.Client, user: Identity) -> None:

@@ -208,6 +208,21 @@ def test_no_redirect_is_followed(provider: Provider, resource_server: httpx2.Cli
     assert use(resource_server, provider.token()) == 200
 
 
+@pytest.mark.parametrize(
+    "begin", [b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"]
+)
+def test_an_answer_that_drips_in_is_given_up(
+    provider: Provider, resource_server: httpx2.Client, begin: bytes
+) -> None:
+    wait_for_the_next_fetch()
+    provider.drips, started = begin, time.monotonic()
+    assert use(resource_server, provider.token(kid="unknown")) == 401
+    assert 1 <= time.monotonic() - started < 5
+    provider.drips = b""
+    wait_for_the_next_fetch()
+    assert use(resource_server, provider.token()) == 200
+
+
 def test_a_discovery_document_that_cannot_be_right_leads_nowhere(
     start_service: StartService,
 ) -> None:

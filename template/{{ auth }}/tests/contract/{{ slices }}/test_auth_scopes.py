@@ -6,6 +6,7 @@ import httpx2
 import pytest
 
 from app.access import ACCESS
+from app.chassis.auth.errors import CHALLENGE
 from app.chassis.auth.rules import Rule
 from tests.kit.identity import new_identity, password_grant, refresh_grant
 
@@ -32,7 +33,7 @@ def call(client: httpx2.Client, method: str, path: str, token: str | None) -> ht
 def test_without_a_token_nothing_is_read(client: httpx2.Client, method: str, path: str) -> None:
     response = call(client, method, path, None)
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == CHALLENGE
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
+from app.chassis.auth.errors import CHALLENGE
 from tests.kit.forgery import Json, decoded, encoded, es256, forged, parts_of
 from tests.kit.identity import Identity, StartService, new_identity, new_key, pem
 
@@ -239,7 +240,7 @@ def test_what_is_no_bearer_scheme_is_no_attempt(
 ) -> None:
     response = use(issuer, credentials.format(token))
     assert response.status_code == 401
-    assert response.headers["www-authenticate"] == "Bearer"
+    assert response.headers["www-authenticate"] == CHALLENGE
 
 
 def test_a_token_elsewhere_than_in_its_header_is_no_token(
@@ -254,7 +255,7 @@ def test_a_token_elsewhere_than_in_its_header_is_no_token(
     ]
     for response in places:
         assert response.status_code in (401, 415)
-        assert response.status_code == 415 or response.headers["www-authenticate"] == "Bearer"
+        assert response.status_code == 415 or response.headers["www-authenticate"] == CHALLENGE
 
 
 def test_answers_to_a_caller_are_kept_by_no_cache(issuer: httpx2.Client, token: str) -> None:

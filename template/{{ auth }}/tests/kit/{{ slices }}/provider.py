@@ -4,7 +4,7 @@ import json
 import threading
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -31,6 +31,8 @@ class Provider:
     url: str = ""
     fetched: int = 0
     is_down: bool = False
+    drips: bytes = b""
+    """With what a response begins that never gets anywhere."""
 
     def answer(self, path: str) -> bytes | None:
         """The document behind a path."""
@@ -81,10 +83,20 @@ def run_provider() -> Generator[Provider]:
                 self.send_header("Location", location)
                 self.end_headers()
                 return
+            if provider.drips:
+                self._drip()
+                return
             document = provider.answer(self.path)
             self.send_response(503 if document is None else 200)
             self.end_headers()
             self.wfile.write(document or b"")
+
+        def _drip(self) -> None:
+            with suppress(OSError):
+                self.wfile.write(provider.drips)
+                while provider.drips:
+                    self.wfile.write(b"1")
+                    time.sleep(0.1)
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - as in the standard library
             """Keep quiet."""

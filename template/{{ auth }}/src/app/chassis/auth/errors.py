@@ -1,6 +1,10 @@
 """What can go wrong between a caller and the door."""
 
+from app import about
 from app.chassis.errors import Forbidden, Problem
+
+CHALLENGE = f'Bearer realm="{about.SLUG}"'
+"""Says no more to who has sent no token (RFC 6750, 3)."""
 
 
 class Unauthenticated(Problem):
@@ -9,7 +13,7 @@ class Unauthenticated(Problem):
     status, slug, title = 401, "unauthenticated", "Authentication required"
 
     def __init__(self) -> None:
-        super().__init__("Send an access token.", headers={"WWW-Authenticate": "Bearer"})
+        super().__init__("Send an access token.", headers={"WWW-Authenticate": CHALLENGE})
 
 
 class InvalidToken(Problem):

@@ -4,19 +4,9 @@ import asyncio
 import json
 import time
 from http import HTTPStatus
-from http.client import HTTPException, HTTPResponse
 from typing import Any, cast
-from urllib.error import HTTPError
-from urllib.request import (
-    HTTPDefaultErrorHandler,
-    HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPSHandler,
-    OpenerDirector,
-    ProxyHandler,
-    Request,
-)
 
+import httpx2
 import structlog
 from anyio import to_thread
 from jwt import PyJWK, PyJWTError
@@ -26,8 +16,16 @@ from app.chassis.auth.settings import AuthSettings
 from app.chassis.errors import Unavailable
 
 LARGEST_DOCUMENT = 1_048_576
-CHUNK = 65_536
-FAILURES = (OSError, HTTPException, ValueError, LookupError, TypeError, RecursionError)
+HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+FAILURES = (
+    httpx2.HTTPError,
+    httpx2.InvalidURL,
+    OSError,
+    ValueError,
+    LookupError,
+    TypeError,
+    RecursionError,
+)
 """What comes of an issuer that cannot be reached, or sends something else than its keys."""
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
@@ -51,7 +49,11 @@ class IssuerKeys:
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
         self._location: str | None = None
-        self._opener = _opener()
+        # It follows no redirect: only the issuer itself says where its keys are. How long a fetch
+        # may take is a matter of all that it consists of, and not of each read.
+        self._http = httpx2.AsyncClient(
+            headers=HEADERS, timeout=None, limits=httpx2.Limits(max_keepalive_connections=0)
+        )
 
     async def find(self, kid: str) -> VerificationKey | None:
         """Return the issuer's key with this id, or None where it has none.
@@ -77,60 +79,51 @@ class IssuerKeys:
     async def _refresh(self) -> None:
         self._tried_at = time.monotonic()
         try:
-            self._keys = await to_thread.run_sync(self._fetch)
+            async with asyncio.timeout(self._timeout):
+                self._keys = await self._fetch()
             self._fetched_at = self._tried_at
         except FAILURES as error:
             self._location = None
             log.warning("issuer_keys_not_fetched", error=type(error).__name__)
 
-    def _fetch(self) -> dict[str, VerificationKey]:
+    async def _fetch(self) -> dict[str, VerificationKey]:
         if self._location is None:
-            self._location = self._discover()
-        entries = self._get(self._location)["keys"]
-        if not isinstance(entries, list):
-            raise TypeError("no list of keys")
-        keys = map(_verification_key, cast("list[Any]", entries))
-        return {key.kid: key for key in keys if key is not None}
+            self._location = await self._discover()
+        document = await self._get(self._location)
+        return await to_thread.run_sync(_verification_keys, document)
 
-    def _discover(self) -> str:
+    async def _discover(self) -> str:
         """Find the key set: OpenID discovery, else the usual place."""
         base = self._issuer.rstrip("/")
         try:
-            document = self._get(f"{base}/.well-known/openid-configuration")
-        except HTTPError as error:
-            if error.code != HTTPStatus.NOT_FOUND:
+            document = await self._get(f"{base}/.well-known/openid-configuration")
+        except httpx2.HTTPStatusError as error:
+            if error.response.status_code != HTTPStatus.NOT_FOUND:
                 raise
             return f"{base}/.well-known/jwks.json"
         if document["issuer"] != self._issuer:
             raise ValueError("the discovery document belongs to another issuer")
         return str(document["jwks_uri"])
 
-    def _get(self, url: str) -> dict[str, Any]:
+    async def _get(self, url: str) -> dict[str, Any]:
         if not url.startswith(self._schemes):
             raise ValueError("https leads to https only")
-        request = Request(url, headers={"Accept": "application/json"})  # noqa: S310 - checked above
-        with self._opener.open(request, timeout=self._timeout) as response:
-            return json.loads(self._read(response))
-
-    def _read(self, response: HTTPResponse) -> bytes:
-        """Read the body; the timeout of the socket alone would let it drip in for ever."""
-        deadline, body = time.monotonic() + self._timeout, b""
-        while chunk := response.read1(CHUNK):
-            body += chunk
-            if len(body) > LARGEST_DOCUMENT or time.monotonic() > deadline:
-                raise ValueError("too large or too slow")
-        return body
+        body = b""
+        async with self._http.stream("GET", url) as response:
+            response.raise_for_status()
+            async for chunk in response.aiter_raw():
+                body += chunk
+                if len(body) > LARGEST_DOCUMENT:
+                    raise ValueError("too large")
+        return json.loads(body)
 
 
-def _opener() -> OpenerDirector:
-    """Speak HTTP and follow no redirect: only the issuer itself says where its keys are."""
-    opener = OpenerDirector()
-    opener.add_handler(ProxyHandler())
-    opener.add_handler(HTTPHandler())
-    opener.add_handler(HTTPSHandler())
-    opener.add_handler(HTTPErrorProcessor())
-    opener.add_handler(HTTPDefaultErrorHandler())
-    return opener
+def _verification_keys(document: dict[str, Any]) -> dict[str, VerificationKey]:
+    entries = document["keys"]
+    if not isinstance(entries, list):
+        raise TypeError("no list of keys")
+    keys = map(_verification_key, cast("list[Any]", entries))
+    return {key.kid: key for key in keys if key is not None}
 
 
 def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:

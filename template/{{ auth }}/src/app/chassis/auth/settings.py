@@ -3,11 +3,11 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
-from app.chassis.settings import CommaSeparated, Duration, Settings
+from app.chassis.settings import MOST, CommaSeparated, Duration, Settings
 
 LONGEST_ACCESS = timedelta(minutes=15)
 LONGEST_LEEWAY = timedelta(seconds=60)
@@ -38,12 +38,12 @@ class AuthSettings(Settings):
     argon2_parallelism: int = Field(default=1, ge=1, le=16)
     hashing_concurrency: int = Field(default=2, ge=1, le=64)
 
-    attempts_per_account: int = Field(default=10, ge=1)
-    attempts_per_address: int = Field(default=50, ge=1)
+    attempts_per_account: int = Field(default=10, ge=1, le=MOST)
+    attempts_per_address: int = Field(default=50, ge=1, le=MOST)
     attempts_window: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(minutes=5)
 
     issuer_url: str | None = None
-    issuer_token_types: CommaSeparated = ("at+jwt",)
+    issuer_token_types: Annotated[CommaSeparated, Field(min_length=1)] = ("at+jwt",)
     issuer_timeout: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(seconds=3)
     issuer_cooldown: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(seconds=30)
     issuer_keys_ttl: Annotated[Duration, Field(ge=SHORTEST)] = timedelta(minutes=10)
@@ -51,6 +51,10 @@ class AuthSettings(Settings):
     @field_validator("issuer_url")
     @classmethod
     def _is_a_url(cls, url: str | None) -> str | None:
-        if url is not None and not url.startswith(("https://", "http://")):
+        try:
+            parts = TypeAdapter(HttpUrl).validate_python(url) if url else None
+        except ValidationError:
+            parts = None
+        if url and (parts is None or parts.username or parts.query or parts.fragment):
             raise ValueError("must be like https://issuer.domain")
         return url

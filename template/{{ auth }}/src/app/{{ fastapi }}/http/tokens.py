@@ -17,7 +17,8 @@ UseRevocations = Annotated[RevocationEndpoint, Depends(provided(RevocationEndpoi
 async def issue_tokens(request: Request, tokens: UseTokens) -> Response:
     """Sign in with a password, or go on with a refresh token (RFC 6749)."""
     address = request.client.host if request.client else ""
-    return as_response(await tokens.issue(await request.body(), address))
+    arrived: float = request.scope["app.arrived"]
+    return as_response(await tokens.issue(await request.body(), address, arrived))
 
 
 @router.post("/v1/token-revocations", response_class=Response)

@@ -7,7 +7,7 @@ from litestar.di import NamedDependency
 
 from app.chassis.auth.endpoint import RevocationEndpoint, TokenEndpoint
 from app.chassis.auth.schemas import TokenView
-from app.http.dependencies import JsonRequest, as_response, provided
+from app.http.dependencies import JsonRequest, as_response, provided, scope_of
 
 
 @post("/v1/tokens", status_code=200)
@@ -16,7 +16,8 @@ async def issue_tokens(
 ) -> Response[TokenView]:
     """Sign in with a password, or go on with a refresh token (RFC 6749)."""
     address = request.client.host if request.client else ""
-    return as_response(await tokens.issue(await request.body(), address))
+    arrived: float = scope_of(request)["app.arrived"]
+    return as_response(await tokens.issue(await request.body(), address, arrived))
 
 
 @post("/v1/token-revocations", status_code=200)

@@ -6,7 +6,7 @@ from pathlib import Path
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.chassis.settings import Duration, PositiveDuration, Settings
+from app.chassis.settings import MOST, Duration, PositiveDuration, Settings
 
 
 class OutboxSettings(Settings):
@@ -18,7 +18,7 @@ class OutboxSettings(Settings):
     batch_size: int = Field(default=500, ge=1, le=10_000)
     publish_timeout: PositiveDuration = timedelta(seconds=5)
     lease: Duration = timedelta(seconds=30)
-    max_event_bytes: int = Field(default=1_000_000, ge=1)
+    max_event_bytes: int = Field(default=1_000_000, ge=1, le=MOST)
     max_attempts: int = Field(default=10, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)

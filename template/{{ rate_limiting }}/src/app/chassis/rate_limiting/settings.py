@@ -8,7 +8,7 @@ from pydantic_settings import SettingsConfigDict
 
 from app import about
 from app.chassis.rate_limiting.policy import FailurePolicy, Policy
-from app.chassis.settings import Duration, PositiveDuration, Settings
+from app.chassis.settings import MOST, Duration, PositiveDuration, Settings
 
 Window = Annotated[Duration, Field(ge=timedelta(seconds=1), le=timedelta(days=1))]
 
@@ -18,7 +18,7 @@ class RateLimitSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="RATE_LIMIT_")
 
-    quota: int = Field(default=1000, ge=1)
+    quota: int = Field(default=1000, ge=1, le=MOST)
     window: Window = timedelta(minutes=1)
     failure_policy: FailurePolicy = FailurePolicy.LOCAL
     local_share: float = Field(default=1, gt=0, le=1)

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -23,6 +23,9 @@ from app.chassis.settings import Duration, PositiveDuration, Settings
 
 AfterCommit = Callable[[], Awaitable[None] | None]
 
+# The server counts milliseconds in 32 bits.
+SHORT = Field(le=timedelta(days=1))
+
 
 class DatabaseSettings(Settings):
     """Where the database is, and how many connections for how long."""
@@ -36,12 +39,12 @@ class DatabaseSettings(Settings):
     pool_timeout: Duration = timedelta(seconds=2)
     pool_recycle: Duration = timedelta(hours=1)
     connect_timeout: Duration = timedelta(seconds=2)
-    statement_timeout: PositiveDuration = timedelta(seconds=5)
-    lock_timeout: Duration = timedelta(seconds=2)
-    idle_transaction_timeout: Duration = timedelta(seconds=10)
+    statement_timeout: Annotated[PositiveDuration, SHORT] = timedelta(seconds=5)
+    lock_timeout: Annotated[Duration, SHORT] = timedelta(seconds=2)
+    idle_transaction_timeout: Annotated[Duration, SHORT] = timedelta(seconds=10)
     transaction_attempts: int = Field(default=3, ge=1, le=10)
-    migration_lock_timeout: Duration = timedelta(seconds=5)
-    migration_statement_timeout: PositiveDuration = timedelta(minutes=10)
+    migration_lock_timeout: Annotated[Duration, SHORT] = timedelta(seconds=5)
+    migration_statement_timeout: Annotated[PositiveDuration, SHORT] = timedelta(minutes=10)
 
     @field_validator("url", "migration_url")
     @classmethod

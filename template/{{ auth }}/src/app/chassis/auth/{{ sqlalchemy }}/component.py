@@ -12,7 +12,6 @@ from app.chassis.auth.accounts import Accounts
 from app.chassis.auth.authenticator import Authenticator
 from app.chassis.auth.cursors import CallersCursors
 from app.chassis.auth.endpoint import AccountEndpoint, RevocationEndpoint, TokenEndpoint
-from app.chassis.auth.issuer_keys import IssuerKeys
 from app.chassis.auth.keys import KeyRing, load_keys
 from app.chassis.auth.middleware import Authentication, IssuedElsewhere
 from app.chassis.auth.passwords import Passwords
@@ -87,6 +86,8 @@ def _issuer(service: Service, settings: AuthSettings) -> str:
 def _resource_server(service: Service, settings: AuthSettings, issuer: str) -> Authenticator:
     if service.core.in_production and urlsplit(issuer).scheme != "https":
         raise ConfigurationError({"AUTH_ISSUER_URL": "must be https in production"})
+    from app.chassis.auth.issuer_keys import IssuerKeys  # noqa: PLC0415 - others call nobody
+
     verifier = TokenVerifier(
         IssuerKeys(issuer, settings),
         issuer,

@@ -48,8 +48,10 @@ class TokenEndpoint:
         self._access = access
         self._scopes = " ".join(sorted(scopes))
 
-    async def issue(self, body: bytes, address: str) -> Rendered:
+    async def issue(self, body: bytes, address: str, arrived: float) -> Rendered:
         """Answer the password grant and the refresh grant.
+
+        `arrived` is when the request came in, on the clock of `time.monotonic`.
 
         Raises:
             InvalidTokenRequest: a parameter is missing, unknown or there twice.
@@ -60,7 +62,7 @@ class TokenEndpoint:
             case "password":
                 return await self._password(form, address)
             case "refresh_token":
-                return await self._refresh(form)
+                return await self._refresh(form, arrived)
             case _:
                 why = "The grant type must be password or refresh_token."
                 raise InvalidTokenRequest(why, error="unsupported_grant_type")
@@ -76,10 +78,12 @@ class TokenEndpoint:
         user = await self._accounts.recognise(email, password, address)
         return self._answer(await self._sessions.open(user, scope))
 
-    async def _refresh(self, form: Form) -> Rendered:
+    async def _refresh(self, form: Form, arrived: float) -> Rendered:
         wanted = form.get("scope")
         token = form.require("refresh_token")
-        grant = await self._sessions.refresh(token, lambda granted: narrowed(granted, wanted))
+        grant = await self._sessions.refresh(
+            token, lambda granted: narrowed(granted, wanted), arrived
+        )
         return self._answer(grant)
 
     def _answer(self, grant: Grant) -> Rendered:

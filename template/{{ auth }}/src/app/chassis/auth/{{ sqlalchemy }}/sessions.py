@@ -56,13 +56,15 @@ class Sessions:
         await self.database.session.flush()
         return await self._grant(user, family, scope)
 
-    async def refresh(self, token: str, narrow: Narrow) -> Grant:
+    async def refresh(self, token: str, narrow: Narrow, arrived: float) -> Grant:
         """Exchange a refresh token for the next one; `narrow` picks from the session's scopes.
+
+        `arrived` is when it came in, on the clock of `time.monotonic`.
 
         Raises:
             RefreshRefused: the token cannot be used, or no longer; never tells why.
         """
-        outcome = await self._rotate(_hash(token), narrow, time.monotonic())
+        outcome = await self._rotate(_hash(token), narrow, arrived)
         if isinstance(outcome, Grant):
             log.info("token_refreshed", user_id=str(outcome.user.id), session=outcome.session_id)
             return outcome
@@ -85,37 +87,32 @@ class Sessions:
     async def _rotate(self, digest: bytes, narrow: Narrow, arrived: float) -> Grant | Refusal:
         """Refusals are returned, not raised: what is found out must be committed.
 
-        The token may be exchanged by another request while this one waits for a connection.
+        Whoever uses a token again has been answered before, or has not waited for that: then it
+        came in before the first use was written down, which is the last thing that is done for it.
         """
         session = self.database.session
-        await session.connection()
-        waited = timedelta(seconds=time.monotonic() - arrived)
-        meanwhile = RefreshToken.used_at > func.clock_timestamp() - waited
-        query = (
-            select(RefreshToken, TokenFamily, User, meanwhile)
-            .join(TokenFamily, RefreshToken.family_id == TokenFamily.id)
-            .join(User, TokenFamily.user_id == User.id)
-            .where(RefreshToken.token_hash == digest)
-        )
-        found = (await session.execute(query)).one_or_none()
-        if found is None:
+        locked = select(RefreshToken).where(RefreshToken.token_hash == digest).with_for_update()
+        token = await session.scalar(locked)
+        if token is None:
             return "unknown"
-        token, family, user, used_meanwhile = found.tuple()
-        if used_meanwhile:
+        query = (
+            select(func.clock_timestamp(), TokenFamily, User)
+            .join(User, TokenFamily.user_id == User.id)
+            .where(TokenFamily.id == token.family_id)
+        )
+        now, family, user = (await session.execute(query)).one().tuple()
+        waited = timedelta(seconds=time.monotonic() - arrived)
+        if token.used_at is not None and token.used_at > now - waited:
             return "raced"
         if refusal := self._refusal(token, family, user):
             if refusal == "reused" and family.revoked_at is None:
                 family.revoked_at = datetime.now(UTC)
                 await session.flush()
             return refusal
-        scope = narrow(family.scope)
-        claim = update(RefreshToken).where(
-            RefreshToken.token_hash == digest, RefreshToken.used_at.is_(None)
-        )
-        claimed = claim.values(used_at=func.clock_timestamp()).returning(RefreshToken.family_id)
-        if await session.scalar(claimed) is None:
-            return "raced"
-        return await self._grant(user, family, scope)
+        grant = await self._grant(user, family, narrow(family.scope))
+        used = update(RefreshToken).where(RefreshToken.token_hash == digest)
+        await session.execute(used.values(used_at=func.clock_timestamp()))
+        return grant
 
     @staticmethod
     def _refusal(token: RefreshToken, family: TokenFamily, user: User) -> Refusal | None:

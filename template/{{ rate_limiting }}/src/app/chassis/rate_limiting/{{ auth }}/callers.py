@@ -12,7 +12,7 @@ from app.chassis.auth.principal import current_principal
 from app.chassis.rate_limiting.policy import FailurePolicy, Policy
 from app.chassis.rate_limiting.settings import RateLimitSettings, Window
 from app.chassis.service import Service
-from app.chassis.settings import Settings
+from app.chassis.settings import MOST, Settings
 
 CREDENTIAL_ROUTES = frozenset({"/v1/users", "/v1/tokens", "/v1/token-revocations"})
 
@@ -22,7 +22,7 @@ class CredentialLimitSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="RATE_LIMIT_CREDENTIALS_")
 
-    quota: int = Field(default=300, ge=1)
+    quota: int = Field(default=300, ge=1, le=MOST)
     window: Window = timedelta(minutes=1)
     failure_policy: FailurePolicy = FailurePolicy.LOCAL
 
