@@ -43,5 +43,5 @@ def leave_if_told() -> None:
 
 for _signum in (signal.SIGTERM, signal.SIGINT):
     # A worker process imports this late: what it does by then is the server's.
-    if signal.getsignal(_signum) in (signal.SIG_DFL, signal.default_int_handler):
+    if signal.getsignal(_signum) in (signal.SIG_DFL, signal.SIG_IGN, signal.default_int_handler):
         signal.signal(_signum, leave)
