@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from itertools import groupby
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -233,12 +234,21 @@ def test_an_event_that_is_refused_dies_and_stops_only_its_own_aggregate(
         eventually(lambda: all_published(sql))
 
 
-@pytest.mark.parametrize("trace", ["null", '{"x-request-id": 5}', '{"traceparent": null}'])
+@pytest.mark.parametrize(
+    "wrongly",
+    [
+        "trace = 'null'",
+        """trace = '{"x-request-id": 5}'""",
+        """trace = '{"traceparent": null}'""",
+        "created = 'infinity'",
+        "created = '0044-03-15 BC'",
+    ],
+)
 def test_a_row_that_is_no_event_dies_and_stops_no_other(
-    sql: Sql, start_relay: StartRelay, trace: str
+    sql: Sql, start_relay: StartRelay, wrongly: LiteralString
 ) -> None:
     (wrong,) = insert_events(sql, ["wrong"])
-    sql.execute("UPDATE outbox SET trace = %s WHERE id = %s", [trace, wrong])
+    sql.execute(f"UPDATE outbox SET {wrongly} WHERE id = %s", [wrong])
     insert_events(sql, ["right"])
     with start_relay():
         eventually(lambda: statuses(sql) == ["dead", "published"])

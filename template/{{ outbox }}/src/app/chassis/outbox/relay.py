@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 
@@ -227,7 +227,7 @@ class Relay:
                 type_=row.type,
                 source=self._source,
                 subject=row.aggregateid,
-                time=row.created,
+                time=datetime.fromisoformat(row.created),
                 trace=from_json(row.trace),
             )
         except Exception as error:

@@ -14,7 +14,7 @@ class OutboxSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="OUTBOX_")
 
-    poll_interval: Duration = timedelta(seconds=1)
+    poll_interval: PositiveDuration = timedelta(seconds=1)
     batch_size: int = Field(default=500, ge=1, le=10_000)
     publish_timeout: PositiveDuration = timedelta(seconds=5)
     lease: Duration = timedelta(seconds=30)
@@ -38,7 +38,7 @@ class InboxSettings(Settings):
 
     model_config = SettingsConfigDict(env_prefix="INBOX_")
 
-    poll_interval: Duration = timedelta(seconds=1)
+    poll_interval: PositiveDuration = timedelta(seconds=1)
     batch_size: int = Field(default=50, ge=1, le=1000)
     concurrency: int = Field(default=8, ge=1, le=100)
     handler_timeout: PositiveDuration = timedelta(seconds=15)

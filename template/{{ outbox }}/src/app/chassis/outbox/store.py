@@ -92,7 +92,8 @@ WITH turn AS MATERIALIZED (
         SELECT place FROM unbroken WHERE obstacle IS NULL OR position < obstacle
     )) AND status || '' = 'pending'
     RETURNING id::text AS id, position, aggregatetype, aggregateid, type,
-        payload::text AS payload, created, trace::text AS trace, attempts, available_at
+        payload::text AS payload, created::text AS created,
+        trace::text AS trace, attempts, available_at
 )
 SELECT claimed.*, mine, looked_at, seen_to
 FROM turn CROSS JOIN (
@@ -157,7 +158,10 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """An event that this relay has claimed; `payload` and `trace` are JSON."""
+    """An event that this relay has claimed; `payload` and `trace` are JSON.
+
+    `created` is as the server writes it: it knows times that Python has none for.
+    """
 
     id: str
     position: int
@@ -165,7 +169,7 @@ class Row:
     aggregateid: str
     type: str
     payload: str
-    created: datetime
+    created: str
     trace: str
     attempts: int
     leased_until: datetime

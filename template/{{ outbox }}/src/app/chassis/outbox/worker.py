@@ -13,12 +13,13 @@ from app.chassis.outbox.broker import (
     Broker,
     BrokerUnavailable,
     Delivery,
+    Message,
     Refused,
     Subscription,
 )
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.consumers import Consumer, Consumers
-from app.chassis.outbox.inbox import Inbox
+from app.chassis.outbox.inbox import Inbox, InWork
 from app.chassis.outbox.process import Outage, Stop, is_wanted_to_end, run_until_stopped
 from app.chassis.outbox.settings import HeartbeatSettings, InboxSettings
 from app.chassis.service import Service
@@ -104,22 +105,24 @@ class Worker:
     async def _handle_chain(self, consumer: Consumer, chain: list[Delivery], stop: Stop) -> bool:
         for done, delivery in enumerate(chain):
             async with self._free:
-                if stop:
-                    await self._give_back(chain[done:])
-                    return True
-                try:
-                    await self._inbox.receive(consumer, delivery.message)
-                except Exception as error:  # noqa: BLE001 - not even its failure could be kept
-                    self._keeping.begun(error)
-                    await self._give_back(chain[done:])
-                    return False
-                self._keeping.over()
-                await delivery.done()
+                handled = not stop and await self._receive(consumer, delivery.message)
+            if not handled:
+                # All at once: a broker that hangs must not be waited for again and again.
+                await asyncio.gather(*(one.give_back(RECONNECT_SECONDS) for one in chain[done:]))
+                return bool(stop)
+            await delivery.done()
         return True
 
-    async def _give_back(self, deliveries: list[Delivery]) -> None:
-        for delivery in deliveries:
-            await delivery.give_back(RECONNECT_SECONDS)
+    async def _receive(self, consumer: Consumer, message: Message) -> bool:
+        try:
+            await self._inbox.receive(consumer, message)
+        except InWork:
+            return False
+        except Exception as error:  # noqa: BLE001 - not even its failure could be kept
+            self._keeping.begun(error)
+            return False
+        self._keeping.over()
+        return True
 
     async def _wait_for_database(self, stop: Stop) -> None:
         while not stop:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 from redis import Redis
 
 from app.chassis.outbox.adapter import RedisBroker, connected
@@ -95,12 +96,30 @@ async def test_a_server_that_has_no_room_is_unavailable_and_refuses_no_message(
 ) -> None:
     server = restartable(tmp_path / "broker")
     with server.up(), Redis.from_url(server.url) as redis:
+        for i in range(1, 501):
+            redis.xadd(topic, {"data": ""}, id=f"{i}-0")
         async with process(server.url, topic) as broker:
             redis.config_set("maxmemory", 1)
             with pytest.raises(BrokerUnavailable):
                 await broker.publish(MESSAGE)
+            assert redis.xlen(topic) <= 100, "what is too old makes room"
             redis.config_set("maxmemory", 0)
+            await broker.reserve("recorder", topic, [TYPE])
             await broker.publish(MESSAGE)
+            redis.config_set("maxmemory", 1)
+            subscription = await broker.subscribe("recorder", topic, [TYPE])
+            assert (await fetched(subscription)).message.id == "1"
+            await subscription.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["redis://h:port", "redis://h:99999", "redis://h:6379/zero", "redis://u:hunter2/x@h:6379/0"],
+)
+async def test_an_address_that_would_be_misunderstood_is_refused(url: str) -> None:
+    with pytest.raises(ValidationError, match="must be like") as refused:
+        BrokerSettings.model_validate({"url": url})
+    assert url not in str(refused.value)
 
 
 async def test_what_a_dead_process_had_is_taken_over_when_its_lease_ends(

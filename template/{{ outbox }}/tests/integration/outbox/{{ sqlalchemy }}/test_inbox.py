@@ -33,6 +33,7 @@ from tests.kit.outbox import Sql
 
 pytestmark = pytest.mark.anyio
 
+COMPONENTS = [add_logging, add_database, add_event_log, add_outbox]
 TYPE = "thing.happened"
 TRACE = {"traceparent": f"00-{'a' * 32}-{'b' * 16}-01", "x-request-id": "r-1"}
 
@@ -88,11 +89,15 @@ def service(
         monkeypatch.setenv(name, value)
     sql.execute("CREATE TABLE IF NOT EXISTS numbers (number int)")
     sql.execute("TRUNCATE numbers")
-    return assemble([add_logging, add_database, add_event_log, add_outbox])
+    return assemble(COMPONENTS)
 
 
 @pytest.fixture
 def recorder(service: Service) -> Recorder:
+    return recorder_of(service)
+
+
+def recorder_of(service: Service) -> Recorder:
     recorder = Recorder(service)
     service.get(Consumers).add("recorder", {TYPE: recorder.handle})
     return recorder
@@ -166,6 +171,51 @@ async def test_repeated_deliveries_have_one_effect_even_at_the_same_time(
         await eventually(lambda: effects(sql) == [1, 2, 3])
     assert recorder.attempts == 3
     assert sql.execute("SELECT count(*) FROM inbox").fetchone() == (3,)
+    assert failures(sql) == []
+
+
+async def test_equal_ids_of_different_sources_are_no_repetition(
+    service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
+) -> None:
+    async with working(service):
+        recorder.failures = 1  # what failed once has the same identity when it is tried again
+        events = [("1", "/a"), ("1", "/b"), ("1", "/b"), ("2", "/b")]
+        for number, (id_, source) in enumerate(events):
+            await send(id_, number, **{"ce-source": source})
+            await eventually(lambda: recorder.attempts > 1)
+        await eventually(lambda: effects(sql) == [0, 1, 3])
+        await send("1", 4, **{"ce-source": "/a"})
+        await send("3", 5, **{"ce-source": "/a"})
+        await eventually(lambda: effects(sql) == [0, 1, 3, 5])
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_repetition_of_what_is_in_work_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[..., Any], sql: Sql
+) -> None:
+    monkeypatch.setenv("DATABASE_LOCK_TIMEOUT", "0.1")
+    monkeypatch.setenv("INBOX_MAX_ATTEMPTS", "1")
+    service = assemble(COMPONENTS)
+    recorder = recorder_of(service)
+    recorder.seconds = 0.5
+    async with working(service):
+        await asyncio.gather(*(send("same") for _ in range(5)))
+        await eventually(lambda: effects(sql) == [1])
+    assert recorder.attempts == 1
+    assert failures(sql) == []
+
+
+@pytest.mark.usefixtures("service")
+async def test_a_handler_may_wait_for_longer_than_another_transaction(
+    monkeypatch: pytest.MonkeyPatch, send: Callable[..., Any], sql: Sql
+) -> None:
+    monkeypatch.setenv("DATABASE_IDLE_TRANSACTION_TIMEOUT", "0.2")
+    monkeypatch.setenv("INBOX_MAX_ATTEMPTS", "1")
+    service = assemble(COMPONENTS)
+    recorder_of(service).seconds = 0.6
+    async with working(service):
+        await send("a")
+        await eventually(lambda: effects(sql) == [1])
     assert failures(sql) == []
 
 
@@ -266,8 +316,9 @@ async def test_unknown_types_attributes_and_members_are_ignored(
 ) -> None:
     async with working(service):
         await send("x", **{"ce-type": "thing.exploded", "ce-specversion": "9.9"})
+        await send("b", 2, Status="409")  # which NATS says in its own name
         await send("a", body=b'{"number": 1, "added": "later"}')
-        await eventually(lambda: effects(sql) == [1])
+        await eventually(lambda: effects(sql) == [1, 2])
     assert failures(sql) == []
 
 

@@ -8,7 +8,7 @@ from pydantic import Field, FilePath, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
-from app.chassis.settings import ConfigurationError, Duration, Settings
+from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
 
 _ADDRESS = re.compile(
     r"kafka(?P<tls>\+ssl)?://"
@@ -31,7 +31,7 @@ class BrokerSettings(Settings):
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     retention: Duration = timedelta(days=7)
     partitions: int = Field(default=12, ge=1, le=1000)
-    connect_timeout: Duration = timedelta(seconds=2)
+    connect_timeout: PositiveDuration = timedelta(seconds=2)
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     ca_file: FilePath | None = None
 

@@ -6,7 +6,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
-from app.chassis.settings import ConfigurationError, Duration, Settings
+from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
 
 SCHEMES = ("nats://", "tls://")
 
@@ -24,8 +24,8 @@ class BrokerSettings(Settings):
     url: SecretStr | None = None
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     retention: Duration = timedelta(days=7)
-    connect_timeout: Duration = timedelta(seconds=2)
-    ack_wait: Duration = timedelta(minutes=1)
+    connect_timeout: PositiveDuration = timedelta(seconds=2)
+    ack_wait: PositiveDuration = timedelta(minutes=1)
 
     @field_validator("url")
     @classmethod

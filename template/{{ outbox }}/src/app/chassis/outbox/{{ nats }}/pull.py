@@ -25,6 +25,7 @@ SILENCE_SECONDS = 2 * HEARTBEAT_SECONDS + 1
 CLOSE_SECONDS = 1
 NANOSECONDS = 1_000_000_000
 MESSAGE_ID = "nats-msg-id"
+SETTLED_AT = "$JS.ACK."
 HEARTBEAT, CONFLICT, NO_RESPONDERS = "100", "409", "503"
 
 # When a connection is lost, the client passes on what its transport says, whatever that is:
@@ -58,7 +59,9 @@ class PullSubscription:
     async def on_message(self, message: Msg) -> None:
         """Take in a message, a sign of life, or the server's word that the request has ended."""
         self._heard = time.monotonic()
-        status = (message.headers or {}).get("Status")
+        # A message of the stream may have such a header, too; then there is where to settle it.
+        is_of_stream = message.reply.startswith(SETTLED_AT)
+        status = None if is_of_stream else (message.headers or {}).get("Status")
         if status is None:
             self._expected -= 1
             self._arrived.put_nowait(message)
@@ -115,7 +118,10 @@ class _NatsDelivery:
     def __init__(self, raw: Msg, topic: str) -> None:
         # No table takes a NUL, and a message must not fail where failures are kept.
         headers = {k.lower(): v.replace("\0", "") for k, v in (raw.headers or {}).items()}
-        fallback = f"{raw.metadata.stream}:{raw.metadata.sequence.stream}"
+        place = raw.metadata
+        # A stream that is made anew counts from the start again.
+        since = place.timestamp.timestamp()
+        fallback = f"{place.stream}:{place.sequence.stream}:{since:.6f}"
         self._raw = raw
         self.message = Message(
             id=headers.get("ce-id") or headers.get(MESSAGE_ID) or fallback,

@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
-from app.chassis.settings import ConfigurationError, Duration, Settings
+from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
 
 SCHEMES = ("amqp://", "amqps://")
 # What RabbitMQ takes as a time to live: milliseconds in 32 bits.
@@ -28,7 +28,7 @@ class BrokerSettings(Settings):
     retention: Annotated[Duration, Field(ge=timedelta(seconds=1), le=LONGEST_RETENTION)] = (
         timedelta(days=7)
     )
-    connect_timeout: Duration = timedelta(seconds=2)
+    connect_timeout: PositiveDuration = timedelta(seconds=2)
 
     @field_validator("url")
     @classmethod

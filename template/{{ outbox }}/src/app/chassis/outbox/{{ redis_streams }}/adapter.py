@@ -6,12 +6,12 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Collection
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 from app.chassis.identifiers import new_id
 from app.chassis.outbox import entries
@@ -57,7 +57,7 @@ class RedisBroker:
         )
         self._pipeline = Pipeline(self._client)
         self._process = f"{name}-{new_id()}"
-        self._trim_at = 0.0
+        self._trim_at = self._make_room_at = 0.0
         self._up = asyncio.Event()
         self._keeper = asyncio.create_task(self._watch())
 
@@ -76,6 +76,8 @@ class RedisBroker:
         except ResponseError as error:
             if error.status_code == WRONG:
                 raise Refused(str(error)) from error
+            if isinstance(error, OutOfMemoryError):
+                await self._make_room()
             raise BrokerUnavailable(str(error)) from error
         except FAILURES as error:
             raise BrokerUnavailable(str(error)) from error
@@ -111,12 +113,23 @@ class RedisBroker:
 
     def _trim(self) -> tuple[str | int, ...]:
         """Have the stream forget what is too old: now and then, and only whole nodes of it."""
-        now = time.time()
+        now = time.monotonic()
         if now < self._trim_at:
             return ()
         self._trim_at = now + TRIM_SECONDS
-        oldest = now - self.settings.retention.total_seconds()
-        return ("MINID", "~", max(0, int(oldest * 1000)))
+        return self._too_old()
+
+    async def _make_room(self) -> None:
+        """Trim alone: what comes with an entry is refused with it."""
+        now = time.monotonic()
+        if now >= self._make_room_at:
+            self._make_room_at = now + TRIM_SECONDS
+            with suppress(*FAILURES):
+                await self._pipeline.send("XTRIM", self.settings.topic, *self._too_old())
+
+    def _too_old(self) -> tuple[str | int, ...]:
+        oldest = time.time() - self.settings.retention.total_seconds()
+        return "MINID", "~", max(0, int(oldest * 1000))
 
     async def _watch(self) -> None:
         outage = Outage("broker")

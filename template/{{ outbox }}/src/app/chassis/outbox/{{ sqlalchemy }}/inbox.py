@@ -2,16 +2,30 @@
 
 import asyncio
 import hashlib
+import math
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any, cast
 
 import structlog
+from psycopg.errors import LockNotAvailable
 from pydantic import ValidationError
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, select, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    CursorResult,
+    and_,
+    delete,
+    func,
+    select,
+    text,
+    tuple_,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import DBAPIError
 
 from app.chassis.database import Database
 from app.chassis.outbox import cloudevents
@@ -32,6 +46,20 @@ _TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
+# The transaction idles for as long as the handler waits for something else than the database.
+NOTE = text("""
+INSERT INTO inbox (consumer, message_id)
+SELECT :consumer, :message_id
+FROM (SELECT set_config('idle_in_transaction_session_timeout', :patience, true)) AS patient
+ON CONFLICT DO NOTHING
+RETURNING message_id
+""")
+
+
+class InWork(Exception):
+    """Another worker is at this message, and may yet fail: the broker has to keep it."""
+
+
 class Inbox:
     """Handles messages: the effect and the note that it has happened commit together."""
 
@@ -47,6 +75,7 @@ class Inbox:
 
         Raises:
             Unavailable: the database cannot be used; the broker has to keep the message.
+            InWork: another worker is at it.
         """
         message = _keepable(message)
         with _logged_as(consumer, message):
@@ -56,6 +85,8 @@ class Inbox:
             try:
                 async with self._database.transaction():
                     await self._handle(consumer, message)
+            except InWork:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
                 await self._keep(consumer, message, error)
 
@@ -69,12 +100,15 @@ class Inbox:
             return False
         consumer = self._consumers.get(failure.consumer)
         assert consumer is not None
-        message = Message(failure.message_id, failure.type, "", failure.headers, failure.body)
+        id_ = failure.headers.get("ce-id", failure.message_id)
+        message = _keepable(Message(id_, failure.type, "", failure.headers, failure.body))
         with _logged_as(consumer, message):
             try:
                 async with self._database.transaction():
                     if await self._take(failure):
                         await self._handle(consumer, message)
+            except InWork:
+                log.info("event_in_work")
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
                 await self._postpone(failure, error)
         return True
@@ -94,13 +128,21 @@ class Inbox:
             return cast("CursorResult[Any]", deleted).rowcount
 
     async def _handle(self, consumer: Consumer, message: Message) -> None:
-        """Run the handler, unless it has run; a duplicate waits here until the first commits."""
-        noted = await self._database.session.scalar(
-            insert(InboxEntry)
-            .values(consumer=consumer.name, message_id=message.id)
-            .on_conflict_do_nothing()
-            .returning(InboxEntry.message_id)
-        )
+        """Run the handler, unless it has run.
+
+        A duplicate waits here until the first commits, but not for longer than for any lock.
+        """
+        values = {
+            "consumer": consumer.name,
+            "message_id": identity_of(message),
+            "patience": str(_milliseconds(2 * self._settings.handler_timeout)),
+        }
+        try:
+            noted = await self._database.session.scalar(NOTE, values)
+        except DBAPIError as error:
+            if isinstance(error.orig, LockNotAvailable):
+                raise InWork from error
+            raise
         if noted is None:
             log.info("event_repeated")
             return
@@ -120,7 +162,7 @@ class Inbox:
         """Keep a message that failed; one that was kept before stays as it is."""
         values = {
             "consumer": consumer.name,
-            "message_id": message.id,
+            "message_id": identity_of(message),
             "type": message.type,
             "headers": dict(message.headers),
             "body": message.body,
@@ -178,13 +220,26 @@ class Inbox:
         }
 
 
+def identity_of(message: Message) -> str:
+    """What a repetition has in common with the first: ids differ within a source (CloudEvents)."""
+    source, id_ = (message.headers.get(name) for name in ("ce-source", "ce-id"))
+    return _short(f"{source} {id_}") if source and id_ else message.id
+
+
 def _keepable(message: Message) -> Message:
     """Make it fit into the tables: no index takes a very long id, and no text a NUL."""
-    id_ = message.id
-    if len(id_) > LONGEST_ID:
-        id_ = hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()
     headers = {name.replace("\0", ""): value for name, value in message.headers.items()}
-    return replace(message, id=id_, headers=headers)
+    return replace(message, id=_short(message.id), headers=headers)
+
+
+def _short(id_: str) -> str:
+    if len(id_) <= LONGEST_ID:
+        return id_
+    return hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()
+
+
+def _milliseconds(duration: timedelta) -> int:
+    return math.ceil(duration.total_seconds() * 1000)
 
 
 def _is(failure: InboxFailure) -> ColumnElement[bool]:
