@@ -316,7 +316,7 @@ async def test_unknown_types_attributes_and_members_are_ignored(
 ) -> None:
     async with working(service):
         await send("x", **{"ce-type": "thing.exploded", "ce-specversion": "9.9"})
-        await send("b", 2, Status="409")  # which NATS says in its own name
+        await send("b", 2, Status="409")  # which a broker may say in its own name
         await send("a", body=b'{"number": 1, "added": "later"}')
         await eventually(lambda: effects(sql) == [1, 2])
     assert failures(sql) == []
