@@ -40,12 +40,15 @@ class Balancer:
 
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request to the replica whose turn it is."""
-        self._turn += 1
-        ready = self._ready
-        url = ready[self._turn % len(ready)]
+        url = self._next()
         response = self._replicas[url].request(method, path, **options)
         self.served[url] += 1
         return response
+
+    def _next(self) -> str:
+        self._turn += 1
+        ready = self._ready
+        return ready[self._turn % len(ready)]
 
     def _client_of(self, url: str) -> httpx2.Client:
         return self._clients.enter_context(httpx2.Client(base_url=url, timeout=30))
@@ -68,8 +71,7 @@ class ConnectionBalancer(Balancer):
     def request(self, method: str, path: str, **options: Any) -> httpx2.Response:
         """Send a request over the thread's connection, or over a new one."""
         if getattr(self._mine, "url", None) is None:
-            self._turn += 1
-            self._mine.url = self._ready[self._turn % len(self._ready)]
+            self._mine.url = self._next()
             self._mine.client = self._client_of(self._mine.url)
         response = self._mine.client.request(method, path, **options)
         self.served[self._mine.url] += 1

@@ -33,8 +33,7 @@ class RequestContext:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app.path"] = quote(scope["path"])
-        scope["app.arrived"] = time.monotonic()
-        started = time.perf_counter()
+        started = scope["app.arrived"] = time.monotonic()
         response = _Response(send, _request_id(scope))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
@@ -43,7 +42,7 @@ class RequestContext:
         try:
             await self.app(scope, receive, response.send)
         finally:
-            self._log(scope, response.status, time.perf_counter() - started)
+            self._log(scope, response.status, time.monotonic() - started)
 
     def _log(self, scope: Scope, status: int | None, seconds: float) -> None:
         failure = scope.get(FAILURE)

@@ -6,16 +6,15 @@
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from pydantic import SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 from redis.asyncio import Redis
-from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 from app.chassis.http import ServerSettings
+from app.chassis.redis_url import is_usable
 from app.chassis.service import Service
 from app.chassis.settings import ConfigurationError, PositiveDuration, Settings
 
@@ -31,19 +30,9 @@ class RedisSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_a_url(cls, url: SecretStr | None) -> SecretStr | None:
-        if url is not None and not _can_be_used(url.get_secret_value()):
+        if url is not None and not is_usable(url.get_secret_value()):
             raise ValueError("must be like redis://user:password@host:6379/0")
         return url
-
-
-def _can_be_used(url: str) -> bool:
-    """Whether the client takes it as it is meant: it passes over a database that is no number."""
-    try:
-        parse_url(url)
-    except ValueError:
-        return False
-    database = urlsplit(url).path.strip("/")
-    return url.startswith("unix://") or not database or database.isdecimal()
 
 
 def add_redis(service: Service) -> None:

@@ -2,11 +2,12 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.chassis.settings import MOST, Duration, PositiveDuration, Settings
+from app.chassis.settings import MOST, SHORT, Duration, PositiveDuration, Settings
 
 
 class OutboxSettings(Settings):
@@ -41,7 +42,7 @@ class InboxSettings(Settings):
     poll_interval: PositiveDuration = timedelta(seconds=1)
     batch_size: int = Field(default=50, ge=1, le=1000)
     concurrency: int = Field(default=8, ge=1, le=100)
-    handler_timeout: PositiveDuration = timedelta(seconds=15)
+    handler_timeout: Annotated[PositiveDuration, SHORT] = timedelta(seconds=15)
     max_attempts: int = Field(default=5, ge=1, le=1000)
     backoff: Duration = timedelta(seconds=1)
     backoff_limit: Duration = timedelta(minutes=1)

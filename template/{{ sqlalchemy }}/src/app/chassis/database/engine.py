@@ -19,12 +19,9 @@ from app.chassis.database.connection import KEEPALIVE, PatientConnection, replac
 from app.chassis.database.failures import translated
 from app.chassis.health import Check
 from app.chassis.service import Service
-from app.chassis.settings import Duration, PositiveDuration, Settings
+from app.chassis.settings import SHORT, Duration, PositiveDuration, Settings
 
 AfterCommit = Callable[[], Awaitable[None] | None]
-
-# The server counts milliseconds in 32 bits.
-SHORT = Field(le=timedelta(days=1))
 
 
 class DatabaseSettings(Settings):

@@ -57,7 +57,7 @@ class RedisBroker:
         )
         self._pipeline = Pipeline(self._client)
         self._process = f"{name}-{new_id()}"
-        self._trim_at = self._make_room_at = 0.0
+        self._trim_at = 0.0
         self._up = asyncio.Event()
         self._keeper = asyncio.create_task(self._watch())
 
@@ -121,11 +121,8 @@ class RedisBroker:
 
     async def _make_room(self) -> None:
         """Trim alone: what comes with an entry is refused with it."""
-        now = time.monotonic()
-        if now >= self._make_room_at:
-            self._make_room_at = now + TRIM_SECONDS
-            with suppress(*FAILURES):
-                await self._pipeline.send("XTRIM", self.settings.topic, *self._too_old())
+        with suppress(*FAILURES):
+            await self._pipeline.send("XTRIM", self.settings.topic, *self._too_old())
 
     def _too_old(self) -> tuple[str | int, ...]:
         oldest = time.time() - self.settings.retention.total_seconds()

@@ -1,15 +1,13 @@
 """Where the broker is."""
 
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
+from app.chassis.redis_url import is_usable
 from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
-
-SCHEMES = ("redis://", "rediss://", "unix://")
 
 
 class BrokerSettings(Settings):
@@ -30,7 +28,7 @@ class BrokerSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not _can_be_used(url.get_secret_value()):
+        if url and not is_usable(url.get_secret_value()):
             raise ValueError("must be like redis://user:password@host:6379/1")
         return url
 
@@ -44,15 +42,3 @@ class BrokerSettings(Settings):
         if self.url is None:
             raise ConfigurationError({"BROKER_URL": "Field required"})
         return [self.url.get_secret_value()]
-
-
-def _can_be_used(url: str) -> bool:
-    """Whether the client takes it, and as it is meant: a database that is no number is none."""
-    try:
-        parts = urlsplit(url)
-        is_whole = parts.port is None or parts.port > 0
-    except ValueError:
-        return False
-    database = parts.path.strip("/")
-    is_numbered = parts.scheme == "unix" or not database or database.isdecimal()
-    return is_whole and is_numbered and url.startswith(SCHEMES)

@@ -2,12 +2,10 @@
 
 import asyncio
 import hashlib
-import math
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any, cast
 
 import structlog
@@ -45,7 +43,6 @@ _TRACE_ID = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
-
 # The transaction idles for as long as the handler waits for something else than the database.
 NOTE = text("""
 INSERT INTO inbox (consumer, message_id)
@@ -78,17 +75,18 @@ class Inbox:
             InWork: another worker is at it.
         """
         message = _keepable(message)
+        identity = _identity_of(message)
         with _logged_as(consumer, message):
             if message.type not in consumer.handlers:
                 log.info("event_ignored")
                 return
             try:
                 async with self._database.transaction():
-                    await self._handle(consumer, message)
+                    await self._handle(consumer, message, identity)
             except InWork:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
-                await self._keep(consumer, message, error)
+                await self._keep(consumer, message, identity, error)
 
     async def retry_next(self) -> bool:
         """Try the failure again whose time came first; returns whether there was one.
@@ -100,13 +98,14 @@ class Inbox:
             return False
         consumer = self._consumers.get(failure.consumer)
         assert consumer is not None
-        id_ = failure.headers.get("ce-id", failure.message_id)
+        identity = failure.message_id
+        id_ = failure.headers.get("ce-id") or identity
         message = _keepable(Message(id_, failure.type, "", failure.headers, failure.body))
         with _logged_as(consumer, message):
             try:
                 async with self._database.transaction():
                     if await self._take(failure):
-                        await self._handle(consumer, message)
+                        await self._handle(consumer, message, identity)
             except InWork:
                 log.info("event_in_work")
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
@@ -127,15 +126,15 @@ class Inbox:
             deleted = await session.execute(delete(InboxEntry).where(key.in_(old)))
             return cast("CursorResult[Any]", deleted).rowcount
 
-    async def _handle(self, consumer: Consumer, message: Message) -> None:
+    async def _handle(self, consumer: Consumer, message: Message, identity: str) -> None:
         """Run the handler, unless it has run.
 
         A duplicate waits here until the first commits, but not for longer than for any lock.
         """
         values = {
             "consumer": consumer.name,
-            "message_id": identity_of(message),
-            "patience": str(_milliseconds(2 * self._settings.handler_timeout)),
+            "message_id": identity,
+            "patience": f"{2 * self._settings.handler_timeout.total_seconds()}s",
         }
         try:
             noted = await self._database.session.scalar(NOTE, values)
@@ -158,11 +157,13 @@ class Inbox:
             # Else the consumer would end with it, and nobody would hear of it.
             raise RuntimeError("what the handler waited for was cancelled") from None
 
-    async def _keep(self, consumer: Consumer, message: Message, error: Exception) -> None:
+    async def _keep(
+        self, consumer: Consumer, message: Message, identity: str, error: Exception
+    ) -> None:
         """Keep a message that failed; one that was kept before stays as it is."""
         values = {
             "consumer": consumer.name,
-            "message_id": identity_of(message),
+            "message_id": identity,
             "type": message.type,
             "headers": dict(message.headers),
             "body": message.body,
@@ -220,7 +221,7 @@ class Inbox:
         }
 
 
-def identity_of(message: Message) -> str:
+def _identity_of(message: Message) -> str:
     """What a repetition has in common with the first: ids differ within a source (CloudEvents)."""
     source, id_ = (message.headers.get(name) for name in ("ce-source", "ce-id"))
     return _short(f"{source} {id_}") if source and id_ else message.id
@@ -236,10 +237,6 @@ def _short(id_: str) -> str:
     if len(id_) <= LONGEST_ID:
         return id_
     return hashlib.sha256(id_.encode(errors="surrogatepass")).hexdigest()
-
-
-def _milliseconds(duration: timedelta) -> int:
-    return math.ceil(duration.total_seconds() * 1000)
 
 
 def _is(failure: InboxFailure) -> ColumnElement[bool]:
