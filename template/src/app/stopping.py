@@ -12,7 +12,7 @@ from typing import NoReturn
 INTERRUPTED = 128
 
 _importing = True
-_status: int | None = None
+_told: int | None = None
 
 
 def leave(signum: int, _frame: FrameType | None) -> NoReturn:
@@ -20,13 +20,12 @@ def leave(signum: int, _frame: FrameType | None) -> NoReturn:
 
     Except for `migrate`: whoever waits for the migrations must not take them for applied.
     """
-    global _status  # noqa: PLW0603 - a process ends once
-    interrupted = sys.argv[1:2] == ["migrate"]
-    _status = INTERRUPTED + signum if interrupted else 0
+    global _told  # noqa: PLW0603 - a process ends once
+    _told = signum
     if _importing:
         # Code that is being imported may lose what is raised here, or make an error of it.
-        os._exit(_status)
-    raise SystemExit(_status)
+        os._exit(_status_after(signum))
+    raise SystemExit(_status_after(signum))
 
 
 def begin() -> None:
@@ -37,8 +36,18 @@ def begin() -> None:
 
 def leave_if_told() -> None:
     """End the process if it was told to and goes on: code may swallow what `leave` raises."""
-    if _status is not None:
-        raise SystemExit(_status)
+    if _told is not None:
+        raise SystemExit(_status_after(_told))
+
+
+def pass_on() -> None:
+    """Signal again what the process goes on after, to the server that has taken over since."""
+    if _told is not None:
+        signal.raise_signal(_told)
+
+
+def _status_after(signum: int) -> int:
+    return INTERRUPTED + signum if sys.argv[1:2] == ["migrate"] else 0
 
 
 for _signum in (signal.SIGTERM, signal.SIGINT):

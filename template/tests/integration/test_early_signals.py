@@ -12,17 +12,30 @@ from tests.kit.signals import minds, needs_proc
 from tests.kit.waiting import eventually
 
 # What a handler raises while the interpreter calls back a weak reference is lost.
-LOST = """
+LOSE = """
 import os, signal, weakref
 from app import stopping
-{begun}
 class Lock: ...
-lock = Lock()
-gone = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGTERM))
-del lock
+def lose():
+    lock = Lock()
+    gone = weakref.ref(lock, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+    del lock
+"""
+LOST = f"""
+{LOSE}
+{{begun}}
+lose()
 os.write(1, b"goes on")
 stopping.leave_if_told()
 os.write(1, b" for ever")
+"""
+LOST_BY_THE_SERVER = f"""
+{LOSE}
+import runpy, sys, uvicorn
+run = uvicorn.run
+uvicorn.run = lambda *arguments, **options: [lose(), run(*arguments, **options)]
+sys.argv = ["app", "serve"]
+runpy.run_module("app", run_name="__main__")
 """
 
 
@@ -55,3 +68,13 @@ def test_a_signal_that_may_be_swallowed_counts_all_the_same(begun: str, output: 
     command = [sys.executable, "-c", LOST.format(begun=begun)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, output)
+
+
+def test_a_signal_that_is_lost_before_the_server_takes_over_is_passed_on_to_it(
+    environment: dict[str, str],
+) -> None:
+    command = [sys.executable, "-c", LOST_BY_THE_SERVER]
+    variables = {**environment, "PORT": "0"}
+    done = subprocess.run(command, env=variables, capture_output=True, check=False, timeout=30)
+    assert done.returncode == 0
+    assert b"draining" in done.stdout

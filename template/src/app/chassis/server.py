@@ -46,6 +46,7 @@ async def draining(service: Service) -> AsyncGenerator[None]:
 
     if callable(stop) and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, on_term)
+    stopping.pass_on()
     yield
     # What was still in flight after the grace has just been cancelled, and undoes what it did.
     with suppress(TimeoutError):

@@ -140,6 +140,23 @@ async def test_releases_that_start_at_once_leave_each_others_types(
     assert await filtered(stream, topic) in (subjects, EVERYTHING)
 
 
+async def test_what_another_release_writes_late_takes_no_types_away(
+    broker: NatsBroker, stream: JetStreamContext, topic: str
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    read_before = (await stream.consumer_info(topic, "recorder")).config
+    mine, theirs = f"{topic}.thing.new1", f"{topic}.thing.new2"
+    reserving = asyncio.create_task(broker.reserve("recorder", topic, [TYPE, "thing.new1"]))
+    while await filtered(stream, topic) not in ([f"{topic}.{TYPE}", mine], EVERYTHING):
+        pass
+    written_late = read_before.evolve(
+        filter_subject=None, filter_subjects=[f"{topic}.{TYPE}", theirs]
+    )
+    await stream.add_consumer(topic, written_late)
+    await reserving
+    assert await filtered(stream, topic) in ([f"{topic}.{TYPE}", mine, theirs], EVERYTHING)
+
+
 async def test_a_consumer_that_the_server_does_not_make_is_refused(
     broker: NatsBroker, stream: JetStreamContext, topic: str
 ) -> None:

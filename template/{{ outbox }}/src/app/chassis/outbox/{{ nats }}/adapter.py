@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import asyncio
+import random
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from itertools import chain
@@ -34,8 +35,11 @@ DUPLICATE_WINDOW_SECONDS = 120
 # The relay does not wait as long for a confirmation.
 PUBLISH_SECONDS = 3600
 MESSAGE_ID = "Nats-Msg-Id"
-# So often are a consumer's subjects written: another release may write its own meanwhile.
+# So often are a consumer's subjects written, and looked at again after this time or up to twice
+# as much: the server has no "write unless changed", and another release may write its own
+# over them, knowing only what it read before.
 WRITES = 5
+SETTLE_SECONDS = 1.0
 
 # Bad requests that say nothing about the message: the account is full, the stream is sealed.
 _NOT_THE_MESSAGE = (10002, 10109)
@@ -230,6 +234,7 @@ class NatsBroker:
             ack_wait=ack_wait, filter_subject=None, filter_subjects=subjects or None
         )
         await self.stream.add_consumer(topic, changed)
+        await asyncio.sleep(random.uniform(SETTLE_SECONDS, 2 * SETTLE_SECONDS))  # noqa: S311
         return True
 
     async def _ensure_stream(self, stream: JetStreamContext) -> None:
