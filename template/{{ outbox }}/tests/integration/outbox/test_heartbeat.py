@@ -12,7 +12,7 @@ import pytest
 
 from app.chassis.heartbeat import beating, lives
 from tests.kit.faults import proxied
-from tests.kit.processes import run_process
+from tests.kit.processes import run_command, run_process
 from tests.kit.waiting import eventually
 
 
@@ -63,3 +63,12 @@ async def test_a_blocked_event_loop_gives_no_sign(tmp_path: Path) -> None:
         async with asyncio.timeout(5):
             while not lives(file):  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize("file", ["nowhere/alive", "."])
+def test_a_file_that_cannot_be_written_is_refused(
+    outbox_environment: dict[str, str], file: str
+) -> None:
+    done = run_command("relay", **{**outbox_environment, "HEARTBEAT_FILE": file})
+    assert done.returncode == 2
+    assert "HEARTBEAT_FILE: must be a file that" in done.stderr

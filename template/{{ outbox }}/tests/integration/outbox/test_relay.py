@@ -11,7 +11,9 @@ from typing import LiteralString
 
 import psycopg
 import pytest
+from pydantic import ValidationError
 
+from app.chassis.outbox.broker_settings import BrokerSettings
 from tests.kit.brokers import Published, restartable, stored, watching
 from tests.kit.outbox import EVENT_TYPE, Sql, eventually, insert_events, statuses
 from tests.kit.processes import ServiceProcess, run_command
@@ -292,3 +294,12 @@ def test_an_address_of_another_kind_of_broker_is_refused(
     done = run_command("relay", **{**outbox_environment, "BROKER_URL": "http://localhost"})
     assert done.returncode == 2
     assert "BROKER_URL: must be like" in done.stderr
+
+
+@pytest.mark.parametrize("place", ["host:99999", "host:port"])
+def test_an_address_with_a_port_that_there_cannot_be_is_refused(
+    broker_url: str, place: str
+) -> None:
+    scheme = broker_url.partition("://")[0]
+    with pytest.raises(ValidationError, match="must be like"):
+        BrokerSettings.model_validate({"url": f"{scheme}://{place}"})

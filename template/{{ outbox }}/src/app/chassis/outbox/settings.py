@@ -1,5 +1,6 @@
 """The knobs of the outbox and of the inbox, and of the processes that they need."""
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -57,3 +58,12 @@ class HeartbeatSettings(Settings):
 
     file: Path | None = None
     timeout: PositiveDuration = timedelta(seconds=30)
+
+    @field_validator("file")
+    @classmethod
+    def _can_be_written(cls, file: Path | None) -> Path | None:
+        if file:
+            is_writable = os.access(file if file.exists() else file.parent, os.W_OK)
+            if file.is_dir() or not is_writable:
+                raise ValueError("must be a file that the process can write")
+        return file

@@ -4,10 +4,12 @@ import asyncio
 import ctypes
 import threading
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 from confluent_kafka import Message as KafkaMessage
+from pydantic import ValidationError
 
 from app.chassis.outbox.adapter import connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
@@ -201,3 +203,10 @@ async def test_a_producer_that_takes_nothing_more_is_replaced(failing: EmbeddedB
         with pytest.raises(BrokerUnavailable):
             await broker.publish(message(1))
         await broker.publish(message(1))
+
+
+def test_a_file_without_certificates_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "ca.pem"
+    file.write_text("no certificate\n")
+    with pytest.raises(ValidationError, match="must be a file of certificates"):
+        BrokerSettings.model_validate({"ca_file": file})

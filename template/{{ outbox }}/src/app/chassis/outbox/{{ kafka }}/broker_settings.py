@@ -1,10 +1,12 @@
 """Where the broker is, and what a topic is like that the service makes itself."""
 
 import re
+import ssl
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, FilePath, SecretStr, field_validator
+from pydantic import AnyUrl, Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
@@ -38,11 +40,22 @@ class BrokerSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_kafka(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not _ADDRESS.fullmatch(url.get_secret_value()):
+        found = _ADDRESS.fullmatch(url.get_secret_value()) if url else None
+        if url and not (found and all(map(_is_usable, found["servers"].split(",")))):
             raise ValueError(
                 "must be like kafka://host:9092 or kafka+ssl://user:password@host:9093"
             )
         return url
+
+    @field_validator("ca_file")
+    @classmethod
+    def _holds_certificates(cls, file: Path | None) -> Path | None:
+        if file:
+            try:
+                ssl.create_default_context(cafile=file)
+            except OSError as error:
+                raise ValueError(f"must be a file of certificates in PEM ({error})") from error
+        return file
 
     @property
     def address(self) -> "re.Match[str]":
@@ -60,3 +73,11 @@ class BrokerSettings(Settings):
     def servers(self) -> list[str]:
         """The brokers to begin with, as `host:port`; raises as `address` does."""
         return self.address["servers"].split(",")
+
+
+def _is_usable(server: str) -> bool:
+    """Whether it names a broker, at a port that there can be."""
+    try:
+        return AnyUrl(f"kafka://{server}").host is not None
+    except ValidationError:
+        return False

@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AnyUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
@@ -30,7 +30,7 @@ class BrokerSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_nats(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not all(one.startswith(SCHEMES) for one in url.get_secret_value().split(",")):
+        if url and not all(map(_is_usable, url.get_secret_value().split(","))):
             raise ValueError("must be like nats://user:password@host:4222")
         return url
 
@@ -44,3 +44,12 @@ class BrokerSettings(Settings):
         if self.url is None:
             raise ConfigurationError({"BROKER_URL": "Field required"})
         return self.url.get_secret_value().split(",")
+
+
+def _is_usable(url: str) -> bool:
+    """Whether it names a broker, at a port that there can be."""
+    try:
+        is_whole = AnyUrl(url).host is not None
+    except ValidationError:
+        return False
+    return is_whole and url.startswith(SCHEMES)

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import AnyUrl, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
@@ -33,7 +33,7 @@ class BrokerSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_amqp(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not all(one.startswith(SCHEMES) for one in url.get_secret_value().split(",")):
+        if url and not all(map(_is_usable, url.get_secret_value().split(","))):
             raise ValueError("must be like amqp://user:password@host:5672/")
         return url
 
@@ -47,3 +47,12 @@ class BrokerSettings(Settings):
         if self.url is None:
             raise ConfigurationError({"BROKER_URL": "Field required"})
         return self.url.get_secret_value().split(",")
+
+
+def _is_usable(url: str) -> bool:
+    """Whether it names a broker, at a port that there can be."""
+    try:
+        is_whole = AnyUrl(url).host is not None
+    except ValidationError:
+        return False
+    return is_whole and url.startswith(SCHEMES)
