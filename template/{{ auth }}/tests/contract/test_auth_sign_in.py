@@ -83,6 +83,8 @@ def test_a_password_has_8_to_128_characters(client: httpx2.Client, password: str
     body = {"email": "someone@users.example.com", "password": password}
     response = client.post("/v1/users", json=body)
     assert response.status_code == 422
+    (error,) = response.json()["errors"]
+    assert error["detail"] == "must have 8 to 128 characters"
     assert password not in response.text
 
 

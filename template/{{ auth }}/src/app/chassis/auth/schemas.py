@@ -8,6 +8,8 @@ from app.chassis.auth.common_passwords import is_common
 from app.chassis.auth.passwords import LONGEST_PASSWORD
 from app.chassis.text import EmailAddress
 
+SHORTEST_PASSWORD = 8
+
 
 def _unicode(password: SecretStr) -> SecretStr:
     """JSON can write half a character, which nothing can store or hash."""
@@ -15,6 +17,12 @@ def _unicode(password: SecretStr) -> SecretStr:
         password.get_secret_value().encode()
     except UnicodeEncodeError:
         raise ValueError("must be Unicode text") from None
+    return password
+
+
+def _of_length(password: SecretStr) -> SecretStr:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     return password
 
 
@@ -27,8 +35,9 @@ def _uncommon(password: SecretStr) -> SecretStr:
 Email = Annotated[EmailAddress, AfterValidator(str.lower)]
 Password = Annotated[
     SecretStr,
-    Field(min_length=8, max_length=LONGEST_PASSWORD),
+    Field(json_schema_extra={"minLength": SHORTEST_PASSWORD, "maxLength": LONGEST_PASSWORD}),
     AfterValidator(_unicode),
+    AfterValidator(_of_length),
     AfterValidator(_uncommon),
 ]
 
