@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import LiteralString
+from typing import LiteralString, NamedTuple
 from zlib import crc32
 
 import psycopg
@@ -156,8 +156,7 @@ SESSION = {
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """An event that this relay has claimed; `payload` and `trace` are JSON.
 
     `created` is as the server writes it: it knows times that Python has none for.
@@ -271,7 +270,7 @@ class Store:
         deadline = time.monotonic() + self._settings.lease.total_seconds()
         found = await (await connection.execute(CLAIM, parameters)).fetchall()
         # With nothing to claim there is one row all the same, which says how far this looked.
-        rows = [Row(*columns) for *columns, _, _, _ in found if columns[0] is not None]
+        rows = [Row._make(columns[:-3]) for columns in found if columns[0] is not None]
         return _Look(Batch(rows, deadline), *found[0][-3:])
 
     def _look_further(self, look: _Look) -> bool:

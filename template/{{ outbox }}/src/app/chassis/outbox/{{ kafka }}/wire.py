@@ -56,7 +56,7 @@ def _headers_of(raw: confluent_kafka.Message) -> dict[str, str | bytes | None]:
 def _as_outside(name: str, value: str) -> tuple[str, str | bytes | None]:
     if not name.startswith(PREFIX):
         return name, value.encode()
-    text = value if name == SOURCE else unquote(value)
+    text = unquote(value) if "%" in value and name != SOURCE else value
     return KAFKA_PREFIX + name.removeprefix(PREFIX), text.encode()
 
 
