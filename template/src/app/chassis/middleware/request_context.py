@@ -33,7 +33,7 @@ class RequestContext:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["app.path"] = quote(scope["path"])
-        started = scope["app.arrived"] = time.monotonic()
+        scope["app.arrived"] = time.monotonic()
         response = _Response(send, _request_id(scope))
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(
@@ -42,10 +42,10 @@ class RequestContext:
         try:
             await self.app(scope, receive, response.send)
         finally:
-            self._log(scope, response.status, time.monotonic() - started)
+            self._log(scope, response.status)
 
-    def _log(self, scope: Scope, status: int | None, seconds: float) -> None:
-        failure = scope.get(FAILURE)
+    def _log(self, scope: Scope, status: int | None) -> None:
+        seconds, failure = time.monotonic() - scope["app.arrived"], scope.get(FAILURE)
         if status is not None and status < 500 and scope["path"].startswith(QUIET_PATHS):
             return
         client = scope.get("client")
