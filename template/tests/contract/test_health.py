@@ -40,7 +40,10 @@ def test_without_its_database_the_service_starts_and_is_ready_once_there_is_one(
 def test_many_probes_at_once_do_not_load_the_database(
     client: httpx2.Client, sql: psycopg.Connection[tuple[object, ...]]
 ) -> None:
-    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    count = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND backend_type = 'client backend'
+    """
     client.get("/health/ready")
     before = sql.execute(count).fetchone()
     with ThreadPoolExecutor(20) as together:

@@ -28,7 +28,7 @@ def test_behind_a_balancer_no_request_fails_while_a_replica_stops(
     start_service: StartService, workers: str, kind: type[Balancer]
 ) -> None:
     with (
-        start_service(HTTP_DRAIN_DELAY="1", WORKERS=workers) as stopped,
+        start_service(HTTP_DRAIN_DELAY="3", WORKERS=workers) as stopped,
         start_service() as kept,
         kind([stopped.url, kept.url]).running() as balancer,
     ):
@@ -44,7 +44,7 @@ def test_readiness_fails_first_and_connections_are_kept_until_the_end(
     start_service: StartService,
 ) -> None:
     with (
-        start_service(HTTP_DRAIN_DELAY="1") as server,
+        start_service(HTTP_DRAIN_DELAY="3") as server,
         connected(server) as idle,
         connected(server) as busy,
     ):
@@ -63,7 +63,7 @@ def test_readiness_fails_first_and_connections_are_kept_until_the_end(
 def test_told_again_and_again_it_stops_no_sooner_and_as_cleanly(
     start_service: StartService,
 ) -> None:
-    with start_service(HTTP_DRAIN_DELAY="0.5") as server:
+    with start_service(HTTP_DRAIN_DELAY="2") as server:
         for _ in range(20):
             server.process.send_signal(signal.SIGTERM)
             time.sleep(0.01)
@@ -91,7 +91,7 @@ def test_at_the_end_its_last_words_are_out_and_its_connections_closed(
         assert sql.execute(connections).fetchone() == (1,)
         httpx2.get(server.url + PATH)
         assert server.terminate() == 0
-        assert sql.execute(connections).fetchone() == (0,)
+        eventually(lambda: sql.execute(connections).fetchone() == (0,))
         assert len(server.events("request")) == 1
         assert server.lines()[-1]["event"] == "stopped"
 

@@ -74,7 +74,7 @@ def test_a_signal_that_is_lost_before_the_server_takes_over_is_passed_on_to_it(
     environment: dict[str, str],
 ) -> None:
     command = [sys.executable, "-c", LOST_BY_THE_SERVER]
-    variables = {**environment, "PORT": "0"}
+    variables = {**environment, "PORT": "0", "HTTP_DRAIN_DELAY": "0"}
     done = subprocess.run(command, env=variables, capture_output=True, check=False, timeout=30)
     assert done.returncode == 0
     assert b"draining" in done.stdout

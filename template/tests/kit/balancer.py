@@ -58,7 +58,8 @@ class Balancer:
             self._check()
 
     def _check(self) -> None:
-        self._ready = [url for url in self._replicas if _is_ready(url)]
+        # If none answers in time, those that last did are asked all the same.
+        self._ready = [url for url in self._replicas if _is_ready(url)] or self._ready
 
 
 class ConnectionBalancer(Balancer):

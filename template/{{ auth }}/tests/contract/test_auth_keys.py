@@ -85,6 +85,7 @@ def test_a_missing_key_is_named_beside_all_else_that_is_missing(
         ("AUTH_ARGON2_MEMORY_KIB", "19455"),
         ("AUTH_ARGON2_TIME_COST", "1"),
         ("AUTH_ISSUER_URL", "ftp://issuer"),
+        ("AUTH_ISSUER_URL", "https:issuer"),
     ],
 )
 def test_weak_settings_are_refused(environment: dict[str, str], variable: str, value: str) -> None:

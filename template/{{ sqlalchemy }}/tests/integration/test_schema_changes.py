@@ -36,7 +36,8 @@ def downgrade() -> None: ...
 """
 TABLES = """
 CREATE TABLE depots (id bigint PRIMARY KEY);
-CREATE TABLE parcels (id bigserial PRIMARY KEY, depot_id bigint, weight bigint NOT NULL);
+CREATE TABLE parcels (id bigserial PRIMARY KEY, depot_id bigint, weight bigint NOT NULL)
+    WITH (autovacuum_enabled = off);
 INSERT INTO depots VALUES (1);
 INSERT INTO parcels (depot_id, weight) SELECT 1, n FROM generate_series(1, 30000) n;
 """

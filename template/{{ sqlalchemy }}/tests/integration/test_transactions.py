@@ -42,6 +42,7 @@ class Accounts:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.runs = 0
+        self.both_have_read = asyncio.Event()
 
     async def amount(self, name: str) -> int:
         query = text("SELECT amount FROM accounts WHERE name = :name").bindparams(name=name)
@@ -66,7 +67,9 @@ class Accounts:
         """Write skew: each withdrawal alone keeps the sum above zero, both together do not."""
         self.runs += 1
         covered = await self.amount("a") + await self.amount("b") >= amount
-        await asyncio.sleep(0.05)
+        if self.runs >= 2:
+            self.both_have_read.set()
+        await self.both_have_read.wait()
         if covered:
             await self.change(name, -amount)
         return covered

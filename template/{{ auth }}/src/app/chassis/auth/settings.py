@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Annotated
+from urllib.parse import urlsplit
 
 from pydantic import Field, HttpUrl, SecretStr, TypeAdapter, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -51,10 +52,16 @@ class AuthSettings(Settings):
     @field_validator("issuer_url")
     @classmethod
     def _is_a_url(cls, url: str | None) -> str | None:
-        try:
-            parts = TypeAdapter(HttpUrl).validate_python(url) if url else None
-        except ValidationError:
-            parts = None
-        if url and (parts is None or parts.username or parts.query or parts.fragment):
+        if url and not _is_issuer(url):
             raise ValueError("must be like https://issuer.domain")
         return url
+
+
+def _is_issuer(url: str) -> bool:
+    """Whether it can be the `iss` of a token, and fetched from as it is written (RFC 8414, 2)."""
+    try:
+        parts = TypeAdapter(HttpUrl).validate_python(url)
+    except ValidationError:
+        return False
+    is_plain = url.startswith(("https://", "http://")) and bool(urlsplit(url).hostname)
+    return is_plain and not (parts.username or parts.query or parts.fragment)

@@ -96,7 +96,10 @@ class Relay:
             while not stop:
                 await stop.or_done(self._broker.ready())
                 try:
-                    await self._broker.reserve(consumer.name, consumer.topic, consumer.handlers)
+                    reserving = self._broker.reserve(
+                        consumer.name, consumer.topic, consumer.handlers
+                    )
+                    await stop.or_done(reserving)
                     break
                 except BrokerUnavailable as error:
                     self._publishing.begun(error)

@@ -8,7 +8,14 @@ from typing import Annotated
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
-from app.chassis.settings import MOST, SHORT, Duration, PositiveDuration, Settings
+from app.chassis.settings import (
+    MOST,
+    SHORT,
+    ConfigurationError,
+    Duration,
+    PositiveDuration,
+    Settings,
+)
 
 
 class OutboxSettings(Settings):
@@ -59,11 +66,11 @@ class HeartbeatSettings(Settings):
     file: Path | None = None
     timeout: PositiveDuration = timedelta(seconds=30)
 
-    @field_validator("file")
-    @classmethod
-    def _can_be_written(cls, file: Path | None) -> Path | None:
-        if file:
-            is_writable = os.access(file if file.exists() else file.parent, os.W_OK)
-            if file.is_dir() or not is_writable:
-                raise ValueError("must be a file that the process can write")
-        return file
+    def check(self) -> None:
+        """Raise `ConfigurationError` if this process cannot write the file."""
+        if self.file is None:
+            return
+        is_writable = os.access(self.file if self.file.exists() else self.file.parent, os.W_OK)
+        if self.file.is_dir() or not is_writable:
+            reason = "must be a file that the process can write"
+            raise ConfigurationError({"HEARTBEAT_FILE": reason})

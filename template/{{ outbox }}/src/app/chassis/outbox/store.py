@@ -8,7 +8,8 @@ and no transaction is open while the relay publishes.
 import asyncio
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import LiteralString, NamedTuple
@@ -222,15 +223,13 @@ class Store:
     """
 
     def __init__(self, database: DatabaseSettings, settings: OutboxSettings, name: str) -> None:
-        self._database = database
         self._settings = settings
-        self._name = name
         self._relay = new_id()
         self._window = settings.batch_size
         self._after = 0
         self._look_back_at = time.monotonic() + LOOK_BACK_SECONDS
-        self._connection: PatientConnection | None = None
-        self._turn = asyncio.Lock()
+        # What was published is written down while the next is claimed: two processors' work.
+        self._claims, self._marks = _Connection(database, name), _Connection(database, name)
 
     async def claim(self) -> Batch:
         """Lease the next rows, in order; of an aggregate either its first ones or none."""
@@ -245,8 +244,7 @@ class Store:
 
         None waits long for its turn: whoever has it may hang.
         """
-        async with self._turn:
-            connection = await self._connected()
+        async with self._claims.turn() as connection:
             look = await self._look(connection)
             if look.mine:
                 return look
@@ -338,19 +336,35 @@ class Store:
         return await self._execute(PURGE, parameters)
 
     async def close(self) -> None:
-        """Close the connection."""
-        if self._connection is not None:
-            await self._connection.close()
+        """Close the connections."""
+        await asyncio.gather(self._claims.close(), self._marks.close())
 
     async def _execute(self, statement: LiteralString, parameters: Mapping[str, object]) -> int:
-        async with self._turn:
-            connection = await self._connected()
+        async with self._marks.turn() as connection:
             return (await connection.execute(statement, parameters)).rowcount
 
-    async def _connected(self) -> PatientConnection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await connect(self._database, self._name)
-        return self._connection
+
+class _Connection:
+    """A connection that is made when it is needed, and again when it was lost."""
+
+    def __init__(self, database: DatabaseSettings, name: str) -> None:
+        self._database = database
+        self._name = name
+        self._connection: PatientConnection | None = None
+        self._turn = asyncio.Lock()
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncGenerator[PatientConnection]:
+        """Have it for the length of the block, when it is this caller's turn."""
+        async with self._turn:
+            if self._connection is None or self._connection.closed:
+                self._connection = await connect(self._database, self._name)
+            yield self._connection
+
+    async def close(self) -> None:
+        """Close it, if it was made."""
+        if self._connection is not None:
+            await self._connection.close()
 
 
 def _array(rows: Sequence[Row]) -> str:

@@ -71,9 +71,12 @@ class Worker:
         while not stop:
             await stop.or_done(self._broker.ready())
             try:
-                subscription = await self._broker.subscribe(
+                subscribing = self._broker.subscribe(
                     consumer.name, consumer.topic, consumer.handlers.keys()
                 )
+                subscription = await stop.or_done(subscribing)
+                if subscription is None:
+                    return
                 self._subscribing.over()
                 log.info("subscribed", consumer=consumer.name)
                 await self._read(consumer, subscription, stop)

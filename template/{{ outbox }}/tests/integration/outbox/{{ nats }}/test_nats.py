@@ -141,14 +141,15 @@ async def test_releases_that_start_at_once_leave_each_others_types(
 
 
 async def test_what_another_release_writes_late_takes_no_types_away(
-    broker: NatsBroker, stream: JetStreamContext, topic: str
+    broker: NatsBroker, stream: JetStreamContext, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("app.chassis.outbox.adapter.SETTLE_SECONDS", 3)
     await broker.reserve("recorder", topic, [TYPE])
     read_before = (await stream.consumer_info(topic, "recorder")).config
     mine, theirs = f"{topic}.thing.new1", f"{topic}.thing.new2"
     reserving = asyncio.create_task(broker.reserve("recorder", topic, [TYPE, "thing.new1"]))
     while await filtered(stream, topic) not in ([f"{topic}.{TYPE}", mine], EVERYTHING):
-        pass
+        assert not reserving.done()
     written_late = read_before.evolve(
         filter_subject=None, filter_subjects=[f"{topic}.{TYPE}", theirs]
     )

@@ -23,7 +23,7 @@ from app.chassis.outbox import Consumers, ReceivedEvent, add_outbox
 from app.chassis.outbox.adapter import connected
 from app.chassis.outbox.broker import Message
 from app.chassis.outbox.broker_settings import BrokerSettings
-from app.chassis.outbox.inbox import Inbox
+from app.chassis.outbox.inbox import Inbox, InWork
 from app.chassis.outbox.process import Stop
 from app.chassis.outbox.settings import InboxSettings
 from app.chassis.outbox.worker import Worker
@@ -190,13 +190,32 @@ async def test_equal_ids_of_different_sources_are_no_repetition(
         for id_, number in (("1", 1), ("1", 1), ("2", 3)):
             await send(id_, number, **{"ce-source": "/b"})
         await eventually(lambda: effects(sql) == [0, 1, 3])
-        await send("1", 4, **{"ce-source": "/a"})
-        await send("3", 5, **{"ce-source": "/a"})
+        after = {"ce-source": "/a", "ce-partitionkey": "in this order"}
+        await send("1", 4, **after)
+        await send("3", 5, **after)
         await eventually(lambda: effects(sql) == [0, 1, 3, 5])
 
 
 @with_settings(DATABASE_LOCK_TIMEOUT="0.1", INBOX_MAX_ATTEMPTS="1")
-async def test_a_repetition_of_what_is_in_work_is_no_failure(
+async def test_what_another_process_is_at_is_no_failure(
+    service: Service, recorder: Recorder, outbox_environment: dict[str, str], sql: Sql
+) -> None:
+    consumers = service.get(Consumers)
+    inbox = Inbox(service.get(Database), service.get(InboxSettings), consumers)
+    (consumer,) = [one for one in consumers.all() if one.name == "recorder"]
+    message = Message("same", TYPE, "", {"ce-id": "same", "ce-type": TYPE}, b'{"number": 1}')
+    async with service.running():
+        with psycopg.connect(outbox_environment["DATABASE_URL"]) as elsewhere:
+            elsewhere.execute("INSERT INTO inbox VALUES ('recorder', 'same')")
+            with pytest.raises(InWork):
+                await inbox.receive(consumer, message)
+            elsewhere.rollback()
+        await inbox.receive(consumer, message)
+    assert (effects(sql), recorder.attempts, failures(sql)) == ([1], 1, [])
+
+
+@with_settings(DATABASE_LOCK_TIMEOUT="0.1", INBOX_MAX_ATTEMPTS="1")
+async def test_repetitions_of_what_is_in_work_are_no_failures(
     service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
 ) -> None:
     recorder.seconds = 0.5
@@ -207,11 +226,11 @@ async def test_a_repetition_of_what_is_in_work_is_no_failure(
     assert failures(sql) == []
 
 
-@with_settings(DATABASE_IDLE_TRANSACTION_TIMEOUT="0.2", INBOX_MAX_ATTEMPTS="1")
+@with_settings(DATABASE_IDLE_TRANSACTION_TIMEOUT="0.5", INBOX_MAX_ATTEMPTS="1")
 async def test_a_handler_may_wait_for_longer_than_another_transaction(
     service: Service, recorder: Recorder, send: Callable[..., Any], sql: Sql
 ) -> None:
-    recorder.seconds = 0.6
+    recorder.seconds = 1.5
     async with working(service):
         await send("a")
         await eventually(lambda: effects(sql) == [1])

@@ -239,7 +239,9 @@ def _connect_args(settings: DatabaseSettings, application_name: str) -> dict[str
         "lock_timeout": settings.lock_timeout,
         "idle_in_transaction_session_timeout": settings.idle_transaction_timeout,
     }
-    options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
+    options = [
+        f"-c {name}={math.ceil(value.total_seconds() * 1000)}" for name, value in timeouts.items()
+    ]
     return {
         "application_name": application_name,
         "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),

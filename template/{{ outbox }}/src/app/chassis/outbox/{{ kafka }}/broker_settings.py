@@ -4,13 +4,19 @@ import re
 import ssl
 from datetime import timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AnyUrl, Field, FilePath, SecretStr, ValidationError, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
-from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
+from app.chassis.settings import (
+    SHORT,
+    ConfigurationError,
+    Duration,
+    PositiveDuration,
+    Settings,
+)
 
 _ADDRESS = re.compile(
     r"kafka(?P<tls>\+ssl)?://"
@@ -33,7 +39,7 @@ class BrokerSettings(Settings):
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
     retention: Duration = timedelta(days=7)
     partitions: int = Field(default=12, ge=1, le=1000)
-    connect_timeout: PositiveDuration = timedelta(seconds=2)
+    connect_timeout: Annotated[PositiveDuration, SHORT] = timedelta(seconds=2)
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"
     ca_file: FilePath | None = None
 
@@ -78,6 +84,6 @@ class BrokerSettings(Settings):
 def _is_usable(server: str) -> bool:
     """Whether it names a broker, at a port that there can be."""
     try:
-        return AnyUrl(f"kafka://{server}").host is not None
+        return AnyUrl(f"kafka://{server.strip()}").host is not None
     except ValidationError:
         return False

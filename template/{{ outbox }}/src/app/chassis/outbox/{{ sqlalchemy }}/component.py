@@ -53,6 +53,11 @@ def need_broker(service: Service) -> None:
     _ = service.load(BrokerSettings).servers
 
 
+def need_heartbeat(service: Service) -> None:
+    """Let the process not start if it could not show that it is alive; others share the setting."""
+    service.load(HeartbeatSettings).check()
+
+
 def _trace() -> dict[str, str]:
     """What ties the event to the request that caused it, as headers for those who consume it."""
     context = structlog.contextvars.get_contextvars()

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, cast
 
 import structlog
-from psycopg.errors import LockNotAvailable
+from psycopg.errors import LockNotAvailable, QueryCanceled
 from pydantic import ValidationError
 from sqlalchemy import (
     ColumnElement,
@@ -129,7 +129,7 @@ class Inbox:
     async def _handle(self, consumer: Consumer, message: Message, identity: str) -> None:
         """Run the handler, unless it has run.
 
-        A duplicate waits here until the first commits, but not for longer than for any lock.
+        A duplicate waits here until the first commits, but not longer than for any lock.
         """
         values = {
             "consumer": consumer.name,
@@ -139,7 +139,7 @@ class Inbox:
         try:
             noted = await self._database.session.scalar(NOTE, values)
         except DBAPIError as error:
-            if isinstance(error.orig, LockNotAvailable):
+            if isinstance(error.orig, (LockNotAvailable, QueryCanceled)):
                 raise InWork from error
             raise
         if noted is None:
