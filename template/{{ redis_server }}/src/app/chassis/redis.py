@@ -12,6 +12,7 @@ from pydantic_settings import SettingsConfigDict
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.maint_notifications import MaintNotificationsConfig
 
 from app.chassis.http import ServerSettings
 from app.chassis.redis_url import is_usable
@@ -60,6 +61,8 @@ def connect(settings: RedisSettings) -> Redis:
         socket_timeout=seconds,
         socket_connect_timeout=seconds,
         retry=Retry(NoBackoff(), 0),
+        # With it the client does not look whether a connection has a late reply to read.
+        maint_notifications_config=MaintNotificationsConfig(enabled=False),
     )
 
 

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.maint_notifications import MaintNotificationsConfig
 
 from app.chassis.identifiers import new_id
 from app.chassis.outbox import entries
@@ -54,6 +55,8 @@ class RedisBroker:
             socket_connect_timeout=settings.connect_timeout.total_seconds(),
             socket_timeout=ANSWER_SECONDS,
             retry=Retry(NoBackoff(), 0),
+            # With it the client does not look whether a connection has a late reply to read.
+            maint_notifications_config=MaintNotificationsConfig(enabled=False),
         )
         self._pipeline = Pipeline(self._client)
         self._process = f"{name}-{new_id()}"
