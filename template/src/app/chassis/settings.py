@@ -43,7 +43,7 @@ MOST = 1_000_000_000
 """For numbers that need some bound: beyond that, one or the other component cannot count."""
 
 SHORT = Field(le=timedelta(days=1))
-"""For durations that PostgreSQL keeps: it counts milliseconds in 32 bits."""
+"""For durations that a server or a client counts in milliseconds of 32 bits."""
 
 CommaSeparated = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_comma_separated)]
 """A list written `a,b,c`."""

@@ -10,11 +10,9 @@ from datetime import timedelta
 from pydantic import SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.maint_notifications import MaintNotificationsConfig
 
 from app.chassis.http import ServerSettings
+from app.chassis.redis_client import redis_client
 from app.chassis.redis_url import is_usable
 from app.chassis.service import Service
 from app.chassis.settings import ConfigurationError, PositiveDuration, Settings
@@ -56,14 +54,7 @@ def connect(settings: RedisSettings) -> Redis:
     """Make a client that fails at once instead of trying again: its users have a plan B."""
     assert settings.url is not None
     seconds = settings.timeout.total_seconds()
-    return Redis.from_url(
-        settings.url.get_secret_value(),
-        socket_timeout=seconds,
-        socket_connect_timeout=seconds,
-        retry=Retry(NoBackoff(), 0),
-        # With it the client does not look whether a connection has a late reply to read.
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    return redis_client(settings.url.get_secret_value(), connect_timeout=seconds, timeout=seconds)
 
 
 def _refuse_to_share_nothing(service: Service) -> None:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AnyUrl, Field, FilePath, SecretStr, ValidationError, field_validator
+from pydantic import Field, FilePath, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
+from app.chassis.outbox.addresses import names_a_server
 from app.chassis.settings import (
     SHORT,
     ConfigurationError,
@@ -47,7 +48,9 @@ class BrokerSettings(Settings):
     @classmethod
     def _is_kafka(cls, url: SecretStr | None) -> SecretStr | None:
         found = _ADDRESS.fullmatch(url.get_secret_value()) if url else None
-        if url and not (found and all(map(_is_usable, found["servers"].split(",")))):
+        servers = found["servers"].split(",") if found else []
+        are_servers = (names_a_server(f"kafka://{one.strip()}", ("kafka://",)) for one in servers)
+        if url and not (servers and all(are_servers)):
             raise ValueError(
                 "must be like kafka://host:9092 or kafka+ssl://user:password@host:9093"
             )
@@ -79,11 +82,3 @@ class BrokerSettings(Settings):
     def servers(self) -> list[str]:
         """The brokers to begin with, as `host:port`; raises as `address` does."""
         return self.address["servers"].split(",")
-
-
-def _is_usable(server: str) -> bool:
-    """Whether it names a broker, at a port that there can be."""
-    try:
-        return AnyUrl(f"kafka://{server.strip()}").host is not None
-    except ValidationError:
-        return False

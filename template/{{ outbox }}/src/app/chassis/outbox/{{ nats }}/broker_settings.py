@@ -2,10 +2,11 @@
 
 from datetime import timedelta
 
-from pydantic import AnyUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
+from app.chassis.outbox.addresses import names_a_server
 from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
 
 SCHEMES = ("nats://", "tls://")
@@ -30,7 +31,8 @@ class BrokerSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_nats(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not all(map(_is_usable, url.get_secret_value().split(","))):
+        servers = url.get_secret_value().split(",") if url else []
+        if not all(names_a_server(server, SCHEMES) for server in servers):
             raise ValueError("must be like nats://user:password@host:4222")
         return url
 
@@ -44,12 +46,3 @@ class BrokerSettings(Settings):
         if self.url is None:
             raise ConfigurationError({"BROKER_URL": "Field required"})
         return self.url.get_secret_value().split(",")
-
-
-def _is_usable(url: str) -> bool:
-    """Whether it names a broker, at a port that there can be."""
-    try:
-        is_whole = AnyUrl(url).host is not None
-    except ValidationError:
-        return False
-    return is_whole and url.startswith(SCHEMES)

@@ -3,10 +3,11 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AnyUrl, Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app import about
+from app.chassis.outbox.addresses import names_a_server
 from app.chassis.settings import ConfigurationError, Duration, PositiveDuration, Settings
 
 SCHEMES = ("amqp://", "amqps://")
@@ -33,7 +34,8 @@ class BrokerSettings(Settings):
     @field_validator("url")
     @classmethod
     def _is_amqp(cls, url: SecretStr | None) -> SecretStr | None:
-        if url and not all(map(_is_usable, url.get_secret_value().split(","))):
+        servers = url.get_secret_value().split(",") if url else []
+        if not all(names_a_server(server, SCHEMES) for server in servers):
             raise ValueError("must be like amqp://user:password@host:5672/")
         return url
 
@@ -47,12 +49,3 @@ class BrokerSettings(Settings):
         if self.url is None:
             raise ConfigurationError({"BROKER_URL": "Field required"})
         return self.url.get_secret_value().split(",")
-
-
-def _is_usable(url: str) -> bool:
-    """Whether it names a broker, at a port that there can be."""
-    try:
-        is_whole = AnyUrl(url).host is not None
-    except ValidationError:
-        return False
-    return is_whole and url.startswith(SCHEMES)

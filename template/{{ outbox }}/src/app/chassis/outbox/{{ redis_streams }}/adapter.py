@@ -8,11 +8,7 @@ import time
 from collections.abc import AsyncGenerator, Collection
 from contextlib import asynccontextmanager, suppress
 
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
 from redis.exceptions import OutOfMemoryError, ResponseError
-from redis.maint_notifications import MaintNotificationsConfig
 
 from app.chassis.identifiers import new_id
 from app.chassis.outbox import entries
@@ -21,6 +17,7 @@ from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.group import FAILURES, Group, GroupSubscription
 from app.chassis.outbox.pipeline import Pipeline
 from app.chassis.outbox.process import Outage
+from app.chassis.redis_client import redis_client
 
 RECONNECT_SECONDS = 0.25
 PING_SECONDS = 2
@@ -49,14 +46,11 @@ class RedisBroker:
 
     def __init__(self, settings: BrokerSettings, name: str) -> None:
         self.settings = settings
-        self._client = Redis.from_url(
+        self._client = redis_client(
             settings.servers[0],
-            client_name=name.replace(" ", "-"),
-            socket_connect_timeout=settings.connect_timeout.total_seconds(),
-            socket_timeout=ANSWER_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            # With it the client does not look whether a connection has a late reply to read.
-            maint_notifications_config=MaintNotificationsConfig(enabled=False),
+            connect_timeout=settings.connect_timeout.total_seconds(),
+            timeout=ANSWER_SECONDS,
+            name=name.replace(" ", "-"),
         )
         self._pipeline = Pipeline(self._client)
         self._process = f"{name}-{new_id()}"
