@@ -9,7 +9,6 @@ import os
 import time
 from collections.abc import Generator
 from contextlib import ExitStack
-from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
@@ -70,7 +69,7 @@ def _message() -> Message:
         type_="order.created",
         source="/benchmark",
         subject=key,
-        time=datetime.now(UTC),
+        time="2026-01-31T12:00:00.123456Z",
         trace={},
     )
     return Message(key, "order.created", key, headers, PAYLOAD.encode())

@@ -1,8 +1,7 @@
 """The port to the message broker: what the relay and the worker need of one, whichever it is."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class BrokerUnavailable(Exception):
@@ -13,8 +12,7 @@ class Refused(Exception):
     """The broker answered, and does not do what it was asked for."""
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """An event on the wire: CloudEvents 1.0 attributes as headers, the JSON body beside them."""
 
     id: str

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import cache
 from typing import cast
 from urllib.parse import quote, unquote
@@ -40,21 +40,36 @@ class ReceivedEvent:
 
 
 def headers_of(
-    *, id_: str, type_: str, source: str, subject: str, time: datetime, trace: Mapping[str, str]
+    *, id_: str, type_: str, source: str, subject: str, time: str, trace: Mapping[str, str]
 ) -> dict[str, str]:
-    """Write the attributes of an event; its partition key is what it happened to."""
+    """Write the attributes of an event; its partition key is what it happened to.
+
+    `time` is in RFC 3339's form, `type_` is an address, and `source` is escaped already.
+    """
     subject = escaped(subject)
-    return {
+    headers = {
         "ce-specversion": "1.0",
         "ce-id": id_,
-        "ce-type": escaped(type_),
+        "ce-type": type_,
         "ce-source": source,
         "ce-subject": subject,
         "ce-partitionkey": subject,
-        "ce-time": time.astimezone(UTC).isoformat().replace("+00:00", "Z"),
+        "ce-time": time,
         "content-type": JSON,
-        **{name: escaped(trace[name]) for name in TRACE_HEADERS if name in trace},
     }
+    for name in TRACE_HEADERS:
+        if name in trace:
+            headers[name] = escaped(trace[name])
+    return headers
+
+
+def time_of(written: str) -> str:
+    """Write a time in RFC 3339's form; raises `ValueError`.
+
+    It is given as PostgreSQL writes it in a session in UTC: `2026-01-31 12:00:00.123456+00`.
+    """
+    datetime.fromisoformat(written)  # the server knows times that a reader has none for
+    return f"{written[:10]}T{written[11:-3]}Z"
 
 
 @cache

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from operator import attrgetter
 
@@ -161,8 +161,7 @@ class Relay:
 
         async def publish_chains() -> None:
             for chain in waiting:
-                if not stop and time.monotonic() < deadline:
-                    await self._publish(chain, outcome, deadline, stop)
+                await self._publish(chain, outcome, deadline, stop)
 
         lanes = [asyncio.create_task(publish_chains()) for _ in chains[:LANES]]
         # No lane begins anything after the deadline, so what is left then has no answer.
@@ -178,7 +177,10 @@ class Relay:
     async def _publish(
         self, chain: list[Row], outcome: Outcome, deadline: float, stop: Stop
     ) -> None:
-        """Publish until the first that fails: what stands behind it has to wait."""
+        """Publish until the first that fails: what stands behind it has to wait.
+
+        Nothing is begun after the deadline, or once the process is to stop.
+        """
         for row in chain:
             if stop or time.monotonic() > deadline:
                 return
@@ -230,7 +232,7 @@ class Relay:
                 type_=row.type,
                 source=self._source,
                 subject=row.aggregateid,
-                time=datetime.fromisoformat(row.created),
+                time=cloudevents.time_of(row.created),
                 trace=from_json(row.trace),
             )
         except Exception as error:

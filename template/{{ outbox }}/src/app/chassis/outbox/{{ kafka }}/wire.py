@@ -4,6 +4,7 @@ Inside the service they are `ce-…`, and what is no visible ASCII is escaped, a
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 from urllib.parse import unquote
 
 import confluent_kafka
@@ -21,7 +22,10 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 def headers_for_kafka(headers: Mapping[str, str]) -> list[tuple[str, str | bytes | None]]:
     """Write the headers of an event as others on Kafka expect them."""
-    return [_as_outside(name, value) for name, value in headers.items()]
+    return [
+        (_outside(name), (unquote(value) if _is_escaped(name, value) else value).encode())
+        for name, value in headers.items()
+    ]
 
 
 def received(raw: confluent_kafka.Message) -> Message:
@@ -53,11 +57,13 @@ def _headers_of(raw: confluent_kafka.Message) -> dict[str, str | bytes | None]:
         return {}
 
 
-def _as_outside(name: str, value: str) -> tuple[str, str | bytes | None]:
-    if not name.startswith(PREFIX):
-        return name, value.encode()
-    text = unquote(value) if "%" in value and name != SOURCE else value
-    return KAFKA_PREFIX + name.removeprefix(PREFIX), text.encode()
+@lru_cache
+def _outside(name: str) -> str:
+    return KAFKA_PREFIX + name.removeprefix(PREFIX) if name.startswith(PREFIX) else name
+
+
+def _is_escaped(name: str, value: str) -> bool:
+    return "%" in value and name.startswith(PREFIX) and name != SOURCE
 
 
 def _as_inside(name: str, text: str) -> tuple[str, str]:

@@ -5,7 +5,6 @@ import hashlib
 import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any, cast
 
 import structlog
@@ -230,7 +229,7 @@ def _identity_of(message: Message) -> str:
 def _keepable(message: Message) -> Message:
     """Make it fit into the tables: no index takes a very long id, and no text a NUL."""
     headers = {name.replace("\0", ""): value for name, value in message.headers.items()}
-    return replace(message, id=_short(message.id), headers=headers)
+    return message._replace(id=_short(message.id), headers=headers)
 
 
 def _short(id_: str) -> str:
