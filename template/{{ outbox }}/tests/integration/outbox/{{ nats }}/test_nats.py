@@ -10,6 +10,7 @@ from typing import Any
 import nats
 import pytest
 from nats.js import JetStreamContext, api
+from nats.js.errors import NotFoundError
 
 from app.chassis.outbox.adapter import NatsBroker, connected
 from app.chassis.outbox.broker import BrokerUnavailable, Delivery, Message, Refused, Subscription
@@ -156,6 +157,22 @@ async def test_what_another_release_writes_late_takes_no_types_away(
     await stream.add_consumer(topic, written_late)
     await reserving
     assert await filtered(stream, topic) in ([f"{topic}.{TYPE}", mine, theirs], EVERYTHING)
+
+
+async def test_releases_that_make_the_consumer_at_once_leave_each_others_types(
+    broker: NatsBroker, stream: JetStreamContext, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await broker.reserve("recorder", topic, [TYPE])
+    look = broker.stream.consumer_info
+
+    async def not_there_yet(*_: object) -> api.ConsumerInfo:
+        monkeypatch.setattr(broker.stream, "consumer_info", look)
+        raise NotFoundError
+
+    monkeypatch.setattr(broker.stream, "consumer_info", not_there_yet)
+    await broker.reserve("recorder", topic, ["thing.new"])
+    both = [f"{topic}.{TYPE}", f"{topic}.thing.new"]
+    assert await filtered(stream, topic) in (both, EVERYTHING)
 
 
 async def test_a_consumer_that_the_server_does_not_make_is_refused(

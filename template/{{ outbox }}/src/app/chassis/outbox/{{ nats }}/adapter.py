@@ -4,6 +4,7 @@
 # pyright: reportUnknownMemberType=false
 
 import asyncio
+import json
 import random
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -15,6 +16,7 @@ from nats import errors
 from nats.aio.client import Client
 from nats.js import JetStreamContext, api
 from nats.js.errors import (
+    APIError,
     BadRequestError,
     NoStreamResponseError,
     NotFoundError,
@@ -41,6 +43,7 @@ MESSAGE_ID = "Nats-Msg-Id"
 WRITES = 5
 SETTLE_SECONDS = 1.0
 
+CONSUMER_EXISTS = 10148
 # Bad requests that say nothing about the message: the account is full, the stream is sealed.
 _NOT_THE_MESSAGE = (10002, 10109)
 # The first line, the empty one at the end, and what is around each name and value.
@@ -222,7 +225,7 @@ class NatsBroker:
                 ack_wait=ack_wait,
                 filter_subjects=sorted(handled),
             )
-            await self.stream.add_consumer(topic, config)
+            await self._create_consumer(topic, config)
             return True
         had = [one for one in (config.filter_subject, *(config.filter_subjects or ())) if one]
         # Without any filter it gets everything.
@@ -236,6 +239,16 @@ class NatsBroker:
         await self.stream.add_consumer(topic, changed)
         await asyncio.sleep(random.uniform(SETTLE_SECONDS, 2 * SETTLE_SECONDS))  # noqa: S311
         return True
+
+    async def _create_consumer(self, topic: str, config: api.ConsumerConfig) -> None:
+        """Make it unless there is one by now, over which the client's own request would write."""
+        request = {"stream_name": topic, "config": config.as_dict(), "action": "create"}
+        subject = f"$JS.API.CONSUMER.DURABLE.CREATE.{topic}.{config.durable_name}"
+        data = json.dumps(request).encode()
+        answer = await self._connection.request(subject, data, timeout=ANSWER_SECONDS)
+        error = json.loads(answer.data).get("error")
+        if error and error["err_code"] != CONSUMER_EXISTS:
+            raise APIError.from_error(error)
 
     async def _ensure_stream(self, stream: JetStreamContext) -> None:
         """Make the topic's stream if nobody has; how it is replicated is its owner's decision."""
