@@ -27,6 +27,16 @@ def test_security_headers_are_on_every_answer(client: httpx2.Client, path: str) 
     assert "strict-transport-security" not in headers
 
 
+def test_what_came_without_tls_is_refused_and_not_redirected(start_service: StartService) -> None:
+    public = {"PUBLIC_URL": "https://api.example.com", "TRUSTED_PROXIES": "127.0.0.1"}
+    plain, seen_tls = {"X-Forwarded-Proto": "http"}, {"X-Forwarded-Proto": "https"}
+    with start_service(**public) as service, httpx2.Client(base_url=service.url) as client:
+        assert client.get("/problems/conflict", headers=plain).status_code == 400
+        assert client.get("/problems/conflict", headers=seen_tls).status_code == 200
+        assert client.get("/problems/conflict").status_code == 200
+        assert client.get("/health/live", headers=plain).status_code == 200
+
+
 def test_hsts_is_sent_only_where_a_trusted_proxy_saw_tls(start_service: StartService) -> None:
     seen_tls = {"X-Forwarded-Proto": "https"}
     with start_service(TRUSTED_PROXIES="127.0.0.1") as server:

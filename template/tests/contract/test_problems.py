@@ -43,8 +43,9 @@ def test_no_more_violations_are_listed_than_anybody_reads() -> None:
     assert len(violations([wrong] * (MOST_VIOLATIONS + 1))) == MOST_VIOLATIONS
 
 
-def test_a_foreign_host_is_refused(client: httpx2.Client) -> None:
-    response = client.get("/v1/nothing-here", headers={"Host": "attacker.example"})
+@pytest.mark.parametrize("host", ["attacker.example", "localhost:65536", "localhost:x"])
+def test_a_foreign_host_is_refused(client: httpx2.Client, host: str) -> None:
+    response = client.get("/v1/nothing-here", headers={"Host": host})
     assert_problem(response, 400, "bad-request")
 
 

@@ -122,7 +122,7 @@ class FaultProxy:
 
     async def _at_rest(self) -> None:
         while self._serving:
-            await asyncio.gather(*self._serving)
+            await asyncio.wait(self._serving)
 
     def _listen(self) -> None:
         """Accept without asyncio's server, which loses whom it accepts while it closes."""

@@ -9,9 +9,14 @@ import httpx2
 import pytest
 
 from app.chassis.asgi import Receive, Scope, Send, respond
-from app.chassis.errors import Gone, RequestTimeout
+from app.chassis.errors import Gone, NotAcceptable, RequestTimeout
 from app.chassis.openapi import complete
-from app.chassis.versioning import Deprecation, Deprecations
+from app.chassis.versioning import (
+    VENDOR_TYPE,
+    ContentNegotiation,
+    Deprecation,
+    Deprecations,
+)
 from app.http.app import create_app
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -78,8 +83,33 @@ async def test_an_entry_in_the_list_is_all_that_it_takes(monkeypatch: pytest.Mon
     transport = httpx2.ASGITransport(create_app())
     async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as caller:
         response = await caller.get("/problems/conflict")
+        too_large = await caller.request("GET", "/problems/conflict", content=b"x" * 2_000_000)
     assert response.status_code == 200
-    assert response.headers["deprecation"] == f"@{int(NOW.timestamp())}"
+    assert too_large.status_code == 413
+    for answer in (response, too_large):
+        assert answer.headers["deprecation"] == f"@{int(NOW.timestamp())}"
+
+
+@pytest.mark.parametrize(
+    ("path", "accept"),
+    [
+        ("/v1/things/42", "text/html"),
+        ("/things/42", "application/json"),
+        ("/things/42", f"{VENDOR_TYPE};version=1"),
+    ],
+)
+async def test_a_route_is_known_before_the_client_gets_what_it_accepts(
+    path: str, accept: str
+) -> None:
+    negotiating = ContentNegotiation(ok)
+    app = Deprecations(negotiating, [plan(NOW, NOW + timedelta(days=90))])
+    transport = httpx2.ASGITransport(app)
+    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as caller:
+        try:
+            headers = (await caller.get(path, headers={"Accept": accept})).headers
+        except NotAcceptable as refused:
+            headers = httpx2.Headers(refused.headers)
+    assert headers["deprecation"] == f"@{int(NOW.timestamp())}"
 
 
 def test_a_sunset_before_the_deprecation_is_a_mistake() -> None:

@@ -3,17 +3,30 @@
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, Field
 
 PROBLEM_MEDIA_TYPE = "application/problem+json"
 MOST_VIOLATIONS = 1000
 LONGEST_NAME = 100
+IN_FRAGMENT = "!$&'()*+,;=:@?~"
+"""What RFC 3986 lets stand in a fragment, apart from letters, digits and `-._/`."""
 
 REASONS: Mapping[str, str] = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "model_attributes_type": "must be an object",
+    "list_type": "must be an array",
+    "too_short": "must have {min_length} or more items",
+    "too_long": "must have {max_length} items or fewer",
+    "uuid_type": "must be a string with a UUID",
+    "decimal_type": "must be a number, or a string with one",
+    "int_parsing_size": "is too large a number",
 }
+"""What Pydantic says in Python's terms, or not for a client's ears, by the kind of error."""
 
 
 def _cut(name: str) -> str:
@@ -25,7 +38,7 @@ class Violation(BaseModel):
     """One thing that is wrong with a request."""
 
     detail: str
-    pointer: str | None = Field(default=None, description="JSON Pointer.")
+    pointer: str | None = Field(default=None, description="JSON Pointer, as a URI fragment.")
     parameter: str | None = Field(default=None, description="Query, path or header parameter.")
     field: str = Field(description="Same place, as a dotted path.")
     message: str = Field(description="Same as detail.")
@@ -37,7 +50,8 @@ class Violation(BaseModel):
         field = ".".join(str(part) for part in path)
         if source == "body":
             escaped = (str(part).replace("~", "~0").replace("/", "~1") for part in path)
-            pointer = "#" + "".join(f"/{part}" for part in escaped)
+            parts = (quote(part, IN_FRAGMENT, errors="replace") for part in escaped)
+            pointer = "#" + "".join(f"/{part}" for part in parts)
             return cls(detail=detail, pointer=pointer, field=field, message=detail)
         return cls(detail=detail, parameter=field, field=field, message=detail)
 
@@ -250,4 +264,6 @@ def invalid_request(
 
 
 def _reason(entry: Mapping[str, Any]) -> str:
-    return REASONS.get(entry["type"], entry["msg"].removeprefix("Value error, "))
+    if reason := REASONS.get(entry["type"]):
+        return reason.format_map(entry.get("ctx", {}))
+    return entry["msg"].removeprefix("Value error, ")

@@ -63,6 +63,11 @@ class ServerSettings(Settings):
         return proxies
 
     @property
+    def is_public_over_https(self) -> bool:
+        """Whether clients reach the service over TLS, which a proxy ends for it."""
+        return self.public_url is not None and self.public_url.scheme == "https"
+
+    @property
     def base_url(self) -> str:
         """The service's own address, without a trailing slash."""
         return str(self.public_url or f"http://localhost:{self.port}").rstrip("/")

@@ -6,19 +6,27 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, EmailStr, Field, StringConstraints
 
 # Control characters, breaks of lines, and what is not seen or turns the direction around.
-_HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2066-\u2069\ufeff"
+_HIDDEN = r"\x00-\x1f\x7f-\x9f\u200b\u2028-\u202e\u2061-\u2064\u2066-\u206f\ufeff"
 _CONTROL = re.compile(f"[{_HIDDEN}]")
+# Not seen either, but a part of texts: joiners, marks of direction, variants of emoji.
+_UNSEEN = r"\xad\u061c\u180e\u200c-\u200f\u2060\ufe00-\ufe0f"
+_VISIBLE = re.compile(rf"[^\s{_UNSEEN}]")
+LONGEST_LOCAL_PART = 64
 
 
 def _printable(value: str) -> str:
     if _CONTROL.search(value):
         raise ValueError("must not contain control characters")
+    if not _VISIBLE.search(value):
+        raise ValueError("must contain something that can be seen")
     return value
 
 
-def _bare(value: object) -> object:
+def _address(value: object) -> object:
     if isinstance(value, str) and "<" in value:
         raise ValueError("must be an address alone, without a name")
+    if isinstance(value, str) and len(value.rpartition("@")[0]) > LONGEST_LOCAL_PART:
+        raise ValueError(f"must have {LONGEST_LOCAL_PART} characters or fewer before the @")
     return value
 
 
@@ -26,7 +34,7 @@ Line = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=200),
     AfterValidator(_printable),
-    Field(json_schema_extra={"pattern": f"^[^{_HIDDEN}]*$"}),
+    Field(json_schema_extra={"pattern": rf"^[^{_HIDDEN}]*[^\s{_UNSEEN}{_HIDDEN}][^{_HIDDEN}]*$"}),
 ]
 """One line of text, 1 to 200 characters."""
 
@@ -35,5 +43,5 @@ Code = Annotated[
 ]
 """A short code such as a SKU."""
 
-EmailAddress = Annotated[EmailStr, Field(max_length=254), BeforeValidator(_bare)]
+EmailAddress = Annotated[EmailStr, Field(max_length=254), BeforeValidator(_address)]
 """An email address, which Pydantic would also find in `A name <address>`."""

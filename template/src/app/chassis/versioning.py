@@ -55,7 +55,7 @@ class ContentNegotiation:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         path: str = scope["path"]
-        if path == "/" or path.startswith(_UNVERSIONED):
+        if not _has_versions(path):
             await self.app(scope, receive, send)
             return
         named = _VERSIONED.match(path)
@@ -69,6 +69,22 @@ class ContentNegotiation:
         except Problem as problem:
             problem.headers["Vary"] = "Accept"
             raise
+
+
+def served_path(scope: Scope) -> str:
+    """The path with the version that it is served in; as it is where there is none."""
+    path: str = scope["path"]
+    if not _has_versions(path) or _VERSIONED.match(path):
+        return path
+    try:
+        version, _ = _choose(header(scope, b"accept"), VERSIONS)
+    except NotAcceptable:
+        return path
+    return f"/v{version}{path}"
+
+
+def _has_versions(path: str) -> bool:
+    return path != "/" and not path.startswith(_UNVERSIONED)
 
 
 def parse_accept(text: str) -> list[Accepted]:
@@ -203,7 +219,8 @@ class Deprecations:
 
     def _plan(self, scope: Scope) -> tuple[Deprecation, str] | None:
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        served = served_path(scope)
         for planned_method, pattern, plan in self._planned:
-            if planned_method == method and (path := pattern.fullmatch(scope["path"])):
+            if planned_method == method and (path := pattern.fullmatch(served)):
                 return plan, plan.successor_of(path)
         return None

@@ -105,6 +105,8 @@ def test_compressed_and_plain_variants_have_different_tags(client: httpx2.Client
         assert known.status_code == 304
         for name in ("cache-control", "etag", "vary"):
             assert known.headers[name] == variant.headers[name]
+    several = client.get(path, headers={"If-None-Match": f'"7-gzip", {plain.headers["etag"]}'})
+    assert several.headers["etag"] == plain.headers["etag"]
     assert (
         patch(client, path, {"status": "cancelled"}, compressed.headers["etag"]).status_code == 200
     )

@@ -141,6 +141,7 @@ def test_a_plus_means_ascending_however_it_is_encoded(
         ("customer_id", "1 OR 1=1"),
         ("created_after", "yesterday"),
         ("created_before", "0.5"),
+        ("created_before", "2020-01-01T00:00:00 02:00"),
         ("limit", "1000000000"),
         ("unknown", "1"),
     ],

@@ -39,6 +39,24 @@ def test_all_violations_in_all_items_are_reported(client: httpx2.Client) -> None
 
 
 @pytest.mark.parametrize(
+    ("changed", "detail"),
+    [
+        ({"items": []}, "must have 1 or more items"),
+        ({"items": {}}, "must be an array"),
+        ({"items": [7]}, "must be an object"),
+        ({"items": [{**ITEM, "unit_price": None}]}, "must be a number, or a string with one"),
+        ({"items": [{**ITEM, "quantity": 1e300}]}, "is too large a number"),
+        ({"customer_id": 7}, "must be a string with a UUID"),
+    ],
+)
+def test_what_is_wrong_is_said_in_terms_of_json(
+    client: httpx2.Client, changed: Json, detail: str
+) -> None:
+    response = client.post("/v1/orders", json={**order_body(new_customer(client)), **changed})
+    assert [error["detail"] for error in response.json()["errors"]] == [detail]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         b"{",

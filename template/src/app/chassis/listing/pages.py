@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 T = TypeVar("T")
 
@@ -27,8 +27,19 @@ def _digits(value: object) -> object:
     return value
 
 
+def _within_reach(value: int) -> int:
+    if value > MAXIMUM_OFFSET:
+        raise ValueError(f"must be {MAXIMUM_OFFSET} or less: the list is not read any further")
+    return value
+
+
 Limit = Annotated[int, Field(ge=1, le=MAXIMUM_LIMIT), BeforeValidator(_digits)]
-Offset = Annotated[int, Field(ge=0, le=MAXIMUM_OFFSET), BeforeValidator(_digits)]
+Offset = Annotated[
+    int,
+    Field(ge=0, json_schema_extra={"maximum": MAXIMUM_OFFSET}),
+    BeforeValidator(_digits),
+    AfterValidator(_within_reach),
+]
 
 
 class OffsetQuery(BaseModel):

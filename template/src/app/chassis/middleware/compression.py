@@ -77,9 +77,9 @@ def _keep_variant(start: Message, known: str) -> None:
     """Answer 304 as the 200 would have been: for the variant that the client has."""
     headers: list[Header] = list(start["headers"])
     add_vary(headers, b"Accept-Encoding")
-    if f'{VARIANT_SUFFIX}"' in known:
-        headers = [_variant(item) for item in headers]
-    start["headers"] = headers
+    variants = [_variant(item) for item in headers]
+    has_variant = any(key == b"etag" and value.decode() in known for key, value in variants)
+    start["headers"] = variants if has_variant else headers
 
 
 def _variant(item: Header) -> Header:

@@ -29,6 +29,7 @@ MAXIMUM_BATCH = 100
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 CENT = Decimal("0.01")
 NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?$"
+LOST_PLUS = re.compile(r":[0-9.]+ [0-9]{2}:?[0-9]{2}$")
 LARGEST_TOTAL = Decimal("999999999999.99")
 
 
@@ -67,14 +68,16 @@ def _with_time_zone(value: datetime) -> datetime:
     return value if value.tzinfo else value.replace(tzinfo=UTC)
 
 
-def _no_number(value: object) -> object:
-    """Refuse a number of seconds: a time is written as RFC 3339 says."""
+def _as_written(value: object) -> object:
+    """Refuse a number of seconds, and a `+` that the decoding of the query made a space."""
     if isinstance(value, str) and value.replace(".", "", 1).lstrip("+-").isdigit():
         raise ValueError("must be a date or a time, such as 2027-01-31T09:00:00Z")
+    if isinstance(value, str) and LOST_PLUS.search(value):
+        raise ValueError("has a space where a zone begins: a + is written %2B in a query")
     return value
 
 
-Timestamp = Annotated[datetime, BeforeValidator(_no_number), AfterValidator(_with_time_zone)]
+Timestamp = Annotated[datetime, BeforeValidator(_as_written), AfterValidator(_with_time_zone)]
 
 
 class ItemBody(BaseModel):
@@ -208,7 +211,9 @@ class BatchResult(BaseModel):
     status: int
     id: UUID | None = None
     order: OrderView | None = None
-    problem: dict[str, Any] | None = None
+    problem: dict[str, Any] | None = Field(
+        default=None, description="Its pointers start at the order."
+    )
 
 
 class BatchResults(BaseModel):
