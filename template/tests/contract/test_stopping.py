@@ -38,6 +38,7 @@ def test_behind_a_balancer_no_request_fails_while_a_replica_stops(
             served = balancer.served[kept.url]
             eventually(lambda: balancer.served[kept.url] > served + 50)
         assert failures == []
+        assert not [line for line in stopped.events("draining") if "request_id" in line]
 
 
 def test_readiness_fails_first_and_connections_are_kept_until_the_end(

@@ -54,6 +54,13 @@ def test_no_bad_variable_hides_another(settings: list[Settings], value: str) -> 
     }
 
 
+def test_what_production_needs_is_named_beside_what_is_bad() -> None:
+    result = run_command("serve", ENVIRONMENT="production", LOG_LEVEL="loud")
+    assert result.returncode == 2
+    named = {line.partition(":")[0] for line in result.stderr.splitlines()[1:]}
+    assert named >= {"LOG_LEVEL", "PAGINATION_SECRET"}
+
+
 @pytest.mark.parametrize(
     ("variable", "value"),
     [

@@ -1,12 +1,18 @@
 """The command does what its help says, and stops when it is told to."""
 
 import json
+import os
+import signal
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx2
+import pytest
 
 from tests.kit.processes import ServiceProcess, run_command
+from tests.kit.waiting import eventually
 
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
 
@@ -21,6 +27,22 @@ def test_several_workers_stop_as_one(start_service: StartService) -> None:
         assert server.terminate() == 0
         assert len(server.events("stopped")) == 2
         assert not [line for line in server.lines() if line["level"] == "error"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+def test_a_worker_process_that_dies_is_replaced_and_leaves_a_line(
+    start_service: StartService,
+) -> None:
+    with start_service(WORKERS="2") as server:
+        parent = server.process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        os.kill(int(children[-1]), signal.SIGKILL)
+        eventually(lambda: levels_of_deaths(server) == ["warning"])
+        assert httpx2.get(f"{server.url}/health/live").status_code == 200
+
+
+def levels_of_deaths(server: ServiceProcess) -> list[str]:
+    return [line["level"] for line in server.lines() if line["event"].endswith(" died")]
 
 
 def test_openapi_needs_no_configuration() -> None:

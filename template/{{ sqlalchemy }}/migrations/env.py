@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app import bootstrap
 from app.chassis.database import DatabaseSettings, Model
-from app.chassis.database.migrate import migration_engine
+from app.chassis.database.migrate import VERSIONS_ASIDE, migration_engine
 
 # Importing the list of components imports every table.
 assert bootstrap.COMPONENTS
@@ -21,6 +21,11 @@ def name_revision(
         script.rev_id = f"app_{script.rev_id}"
 
 
+def has_model(name: str | None, type_: str, _parents: object) -> bool:
+    """Leave out where the versions of patterns are kept that are switched off."""
+    return type_ != "table" or name != VERSIONS_ASIDE
+
+
 def run(connection: Connection | None) -> None:
     """Run the migrations on `connection`, or print their SQL where there is none."""
     context.configure(
@@ -30,6 +35,7 @@ def run(connection: Connection | None) -> None:
         transaction_per_migration=True,
         compare_type=True,
         compare_server_default=True,
+        include_name=has_model,
         process_revision_directives=name_revision,
     )
     with context.begin_transaction():

@@ -15,6 +15,9 @@ from app.chassis.settings import Duration, PositiveDuration, Settings
 Check = Callable[[], Awaitable[None]]
 Outcome = Literal["ok", "failing"]
 
+# What the service can do without must not make the answer itself too late for the balancer.
+SOFT_SHARE = 2
+
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
@@ -92,7 +95,8 @@ class HealthChecks:
 
     async def _run(self, dependency: _Dependency) -> Outcome:
         running = asyncio.ensure_future(dependency.check())
-        await asyncio.wait((running,), timeout=self.settings.check_timeout.total_seconds())
+        patience = self.settings.check_timeout / (1 if dependency.hard else SOFT_SHARE)
+        await asyncio.wait((running,), timeout=patience.total_seconds())
         if not running.done():
             self._abandon(running)
             error: BaseException | None = TimeoutError()

@@ -66,9 +66,17 @@ def configure_logging(settings: CoreSettings) -> None:
     for name in ("uvicorn", "uvicorn.error"):
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.INFO)
+    logging.getLogger("uvicorn.error").addFilter(_worth_a_line)
     logging.captureWarnings(capture=True)
     sys.excepthook = _log_crash
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """Let through what uvicorn warns of, and the death of a worker process, which it does not."""
+    if record.levelno < logging.WARNING and record.getMessage().endswith(" died"):
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return record.levelno >= logging.WARNING
 
 
 def _log_crash(

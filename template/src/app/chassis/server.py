@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from functools import partial
 from types import FrameType
 
@@ -37,8 +38,8 @@ async def draining(service: Service) -> AsyncGenerator[None]:
         if service.checks.draining or not callable(stop):
             return
         service.checks.draining = True
-        # Not here: the signal may have interrupted a line of the log in the middle.
-        loop.call_soon_threadsafe(drain, partial(stop, signum, frame))
+        # Not here: the signal may have interrupted a line of the log in the middle, or a request.
+        loop.call_soon_threadsafe(drain, partial(stop, signum, frame), context=Context())
 
     def drain(finish: Callable[[], object]) -> None:
         log.info("draining", seconds=delay)

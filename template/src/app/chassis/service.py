@@ -99,6 +99,11 @@ def assemble(components: Iterable[Component]) -> Service:
     """
     service = Service()
     errors: list[ConfigurationError] = []
+    try:
+        service.load(CoreSettings)
+    except ConfigurationError as error:
+        errors.append(error)
+        service.provide(CoreSettings.presumed())
     for add in components:
         try:
             add(service)

@@ -75,6 +75,12 @@ class CoreSettings(Settings):
     environment: Literal["development", "production"] = "development"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
+    @classmethod
+    def presumed(cls) -> "CoreSettings":
+        """What the other components are checked for while the service's own settings are bad."""
+        environment = os.environ.get("ENVIRONMENT", "development")
+        return cls.model_construct(environment=environment)  # pyright: ignore[reportArgumentType] - any text
+
     @property
     def in_production(self) -> bool:
         """Whether secrets are mandatory and the documentation routes are hidden."""

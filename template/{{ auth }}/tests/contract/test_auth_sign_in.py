@@ -179,6 +179,17 @@ def test_trying_many_accounts_from_one_address_is_slowed_down_for_that_address(
         assert attempt(client, email, PASSWORD, address=98) == 200
 
 
+def test_an_attempt_that_is_not_looked_at_is_in_the_log(start_service: StartService) -> None:
+    with (
+        start_service(**ROTATING, AUTH_ATTEMPTS_PER_ACCOUNT="1") as server,
+        httpx2.Client(base_url=server.url) as client,
+    ):
+        email = f"{uuid4().hex}@users.example.com"
+        assert [attempt(client, email, "wrong", number) for number in range(2)] == [400, 429]
+        (throttled,) = server.events("sign_in_throttled")
+        assert (throttled["level"], throttled["of"]) == ("warning", "account")
+
+
 def test_signing_in_often_is_no_guessing(start_service: StartService) -> None:
     limits = {"AUTH_ATTEMPTS_PER_ACCOUNT": "2", "AUTH_ATTEMPTS_PER_ADDRESS": "2"}
     with anonymous_client(start_service, **ROTATING, **limits) as client:

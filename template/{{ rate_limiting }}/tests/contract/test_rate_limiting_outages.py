@@ -102,7 +102,23 @@ def test_an_outage_is_one_warning_and_its_end_one_line(rig: Rig) -> None:
     assert warnings[-1]["level"] == "warning"
     rig.proxy.restore()
     eventually(rig.is_shared)
-    assert len(rig.server.events("rate_limits_shared_again")) == ends + 1
+    again = rig.server.events("rate_limits_shared_again")
+    assert len(again) == ends + 1
+    assert "request_id" not in again[-1], "the request that began the outage is over"
+
+
+def test_a_silent_redis_takes_only_half_of_the_time_of_the_readiness_check(
+    start_service: StartService, redis_url: str
+) -> None:
+    with (
+        proxied(redis_url) as proxy,
+        start_service(REDIS_URL=proxy.url, HEALTH_CHECK_TIMEOUT="6") as server,
+    ):
+        proxy.blackhole()
+        started = time.monotonic()
+        response = httpx2.get(f"{server.url}/health/ready", timeout=30)
+        assert time.monotonic() - started < 6
+        assert (response.status_code, response.json()["status"]) == (200, "degraded")
 
 
 def test_a_policy_may_refuse_every_request_while_redis_is_away(

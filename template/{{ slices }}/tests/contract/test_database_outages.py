@@ -107,6 +107,8 @@ def test_while_the_database_is_away_everything_is_answered_soon_and_works_again_
             lambda: rig.probes.get("/health/ready").status_code == 200, NORMAL_WITHIN_SECONDS
         )
         assert set(together.map(rig.status, [LIST] * POOL)) == {200}, "no connection is leaked"
+    silences = rig.server.events("database_silent")
+    assert not [line for line in silences if "request_id" in line], "it may be another request's"
 
 
 def test_a_connection_that_is_lost_in_the_middle_of_a_request_costs_that_request(

@@ -1,6 +1,8 @@
 """Migrations lead up and down, match the models, and can be run by many at once."""
 
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -33,10 +35,10 @@ def empty(postgres_url: str) -> Generator[str]:
         yield url
 
 
-def alembic(url: str, *arguments: str) -> str:
+def alembic(url: str, *arguments: str, root: Path = ROOT) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
-        cwd=ROOT,
+        cwd=root,
         env={"DATABASE_URL": url, "PATH": ""},
         capture_output=True,
         text=True,
@@ -66,6 +68,26 @@ def test_the_schema_is_what_the_models_say(empty: str) -> None:
         differences = compare_metadata(context, Model.metadata)
     engine.dispose()
     assert differences == []
+
+
+def test_a_new_migration_is_the_applications_and_leaves_out_what_is_no_models(
+    empty: str, tmp_path: Path
+) -> None:
+    for name in ("migrations", "src"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("pyproject.toml", "justfile"):
+        shutil.copy(ROOT / name, tmp_path)
+    for _ in range(2):
+        migrate(DatabaseSettings.model_validate({"url": empty}))
+    recipe = (tmp_path / "justfile").read_text().partition("\nmigration message:\n")[2]
+    words = shlex.split(recipe.splitlines()[0].replace("$1", "add berths"))
+    assert words[:3] == ["uv", "run", "alembic"]
+    before = set((tmp_path / "migrations").rglob("*.py"))
+    alembic(empty, *words[3:], root=tmp_path)
+    (new,) = set((tmp_path / "migrations").rglob("*.py")) - before
+    assert new.parent == tmp_path / "migrations/versions/app"
+    assert re.fullmatch(r"app_[0-9a-f]+_add_berths\.py", new.name)
+    assert "op." not in new.read_text().partition("def upgrade")[2], "the models are as before"
 
 
 def test_many_may_migrate_at_once(empty: str, environment: dict[str, str]) -> None:

@@ -298,6 +298,16 @@ def test_a_revocation_counts_at_once_where_it_was_made(client: httpx2.Client) ->
     assert_refused(use(client, token))
 
 
+def test_a_session_that_ends_by_reuse_is_over_at_once_where_that_was_seen(
+    client: httpx2.Client,
+) -> None:
+    first = new_identity(client).tokens["refresh_token"]
+    newest = refresh_grant(client, first).json()["access_token"]
+    assert use(client, newest).status_code == 200
+    refresh_grant(client, first)
+    assert_refused(use(client, newest))
+
+
 def test_a_disabled_user_loses_access(
     issuer: httpx2.Client, sql: psycopg.Connection[tuple[object, ...]]
 ) -> None:

@@ -57,6 +57,7 @@ MORE_KEYS: list[Any] = [
     {"kid": "point", "kty": "EC", "crv": "P-256", "x": "AAAA", "y": "AAAA"},
     {"kid": "types", "kty": "RSA", "n": 7, "e": None, "alg": []},
     {"kid": "base64", "kty": "RSA", "n": "a", "e": "!"},
+    {"kty": "RSA", "kid": "unsigned", "alg": "none", "n": "AQ", "e": "AQAB"},
     "text",
     None,
     7,

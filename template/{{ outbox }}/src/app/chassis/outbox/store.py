@@ -6,7 +6,6 @@ and no transaction is open while the relay publishes.
 """
 
 import asyncio
-import re
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -17,6 +16,7 @@ from zlib import crc32
 
 import psycopg
 import structlog
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from app import about
 from app.chassis.database import DatabaseSettings
@@ -30,8 +30,6 @@ LOOK_BACK_SECONDS = 2
 PURGE_BATCH = 1000
 LOCK = crc32(f"{about.SLUG}:claims".encode())
 LONGEST_TURN = "1s"
-# SQLAlchemy's name of a driver, `postgresql+psycopg:`, which libpq does not know.
-DRIVER = re.compile(r"(?<=^postgresql)\+\w+(?=:)")
 
 # Only the relay that locks the first unpublished row of an aggregate gets rows of it, and it gets
 # them from that one on up to the first that is leased, backing off or dead: so they are published
@@ -202,18 +200,18 @@ class Refusal:
 
 
 async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
-    """Open a connection of the relay's own."""
+    """Open a connection of the relay's own; the address is read as for all others."""
+    dialect = PGDialect_psycopg()
+    _, address = dialect.create_connect_args(settings.sqlalchemy_url)  # pyright: ignore[reportUnknownMemberType] - not annotated
     milliseconds = int(settings.statement_timeout.total_seconds() * 1000)
     options = {**SESSION, "statement_timeout": str(milliseconds)}
-    return await PatientConnection.opened(
-        settings.patience,
-        DRIVER.sub("", settings.url.get_secret_value(), count=1),
-        autocommit=True,
-        application_name=name,
-        connect_timeout=max(1, round(settings.connect_timeout.total_seconds())),
-        options=" ".join(f"-c {key}={value}" for key, value in options.items()),
+    own = {
+        "application_name": name,
+        "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
+        "options": " ".join(f"-c {key}={value}" for key, value in options.items()),
         **KEEPALIVE,
-    )
+    }
+    return await PatientConnection.opened(settings.patience, autocommit=True, **address | own)
 
 
 class Store:

@@ -1,6 +1,7 @@
 """What is on RabbitMQ, what it refuses and sets aside; and machines without it."""
 
 import asyncio
+import struct
 import sys
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -75,6 +76,39 @@ async def test_the_stream_has_an_event_with_the_properties_that_tools_know(
     assert (properties.content_type, properties.app_id) == ("application/json", "test")
     assert properties.timestamp == datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
     assert properties.delivery_mode == 2
+
+
+class Unreadable(Basic.Properties):
+    """Properties as no client would write them."""
+
+    def __init__(self, flag: str, value: bytes) -> None:
+        super().__init__()
+        self._raw = struct.pack(">H", self.flags[flag]) + value
+
+    def marshal(self) -> bytes:
+        return self._raw
+
+
+@pytest.mark.parametrize(
+    ("flag", "value"),
+    [
+        ("timestamp", struct.pack(">Q", 2**63 - 1)),
+        ("content_type", b"\x02\xff\xff"),
+        ("message_id", b"\x02\xff\xff"),
+    ],
+)
+async def test_properties_that_cannot_be_read_cost_no_other_message_anything(
+    broker: RabbitBroker, channel: AbstractChannel, topic: str, flag: str, value: bytes
+) -> None:
+    subscription = await broker.subscribe("recorder", topic, [TYPE])
+    unreadable = Unreadable(flag, value)
+    await channel.basic_publish(b"{}", exchange=topic, routing_key=TYPE, properties=unreadable)
+    await broker.publish(MESSAGE)
+    for body in (b"{}", MESSAGE.body):
+        delivery = await fetched(subscription)
+        assert (delivery.message.type, delivery.message.body) == (TYPE, body)
+        await delivery.done()
+    await subscription.close()
 
 
 async def test_a_message_that_a_full_queue_rejects_is_refused(

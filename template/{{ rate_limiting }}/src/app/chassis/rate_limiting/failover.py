@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
+from contextvars import Context
 from datetime import timedelta
 
 import structlog
@@ -62,7 +63,8 @@ class FailoverLimiter:
     def _begin_outage(self, error: Unreachable) -> None:
         if self._outage is None:
             log.warning("rate_limits_not_shared", reason=str(error))
-            self._outage = asyncio.create_task(self._recover())
+            # In nobody's context: it goes on when the request that has begun it is over.
+            self._outage = asyncio.create_task(self._recover(), context=Context())
 
     async def _recover(self) -> None:
         while True:

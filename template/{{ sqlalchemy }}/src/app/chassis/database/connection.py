@@ -10,6 +10,7 @@ import math
 import select
 import socket
 import threading
+from contextvars import Context
 from datetime import timedelta
 from typing import Any, cast
 
@@ -52,7 +53,8 @@ class PatientConnection(psycopg.AsyncConnection[Any]):
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self.patience
         if self._watch is None:
-            self._watch = loop.call_later(self.patience, self._look, loop)
+            # In nobody's context: by then the connection may be another request's.
+            self._watch = loop.call_later(self.patience, self._look, loop, context=Context())
         try:
             return await super().wait(*arguments, **options)
         finally:
@@ -63,7 +65,7 @@ class PatientConnection(psycopg.AsyncConnection[Any]):
         if self._deadline <= loop.time():
             _end(self.pgconn)
         elif self._deadline < math.inf:
-            self._watch = loop.call_at(self._deadline, self._look, loop)
+            self._watch = loop.call_at(self._deadline, self._look, loop, context=Context())
 
 
 class PatientSyncConnection(psycopg.Connection[Any]):

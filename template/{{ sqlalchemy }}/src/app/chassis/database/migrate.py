@@ -20,6 +20,7 @@ from app.chassis.database.engine import DatabaseSettings
 LOCATION = Path(__file__).parents[4] / "migrations"
 LOCK = crc32(f"{about.SLUG}:migrations".encode())
 LOCK_POLL_SECONDS = 0.2
+VERSIONS_ASIDE = "alembic_version_aside"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -101,14 +102,14 @@ def _set_aside_unknown(connection: Connection, script: ScriptDirectory) -> bool:
     with connection.begin():
         if not inspect(connection).has_table("alembic_version"):
             return False
-        _move(connection, "alembic_version_aside", "alembic_version", known)
+        _move(connection, VERSIONS_ASIDE, "alembic_version", known)
         applied = set(connection.scalars(text("SELECT version_num FROM alembic_version")))
         unknown = applied - known
         newer = {revision for revision in unknown if _branch(revision) in branches}
         if newer:
             log.warning("schema_is_newer_than_this_release", revisions=sorted(newer))
         else:
-            _move(connection, "alembic_version", "alembic_version_aside", unknown)
+            _move(connection, "alembic_version", VERSIONS_ASIDE, unknown)
         return bool(newer)
 
 

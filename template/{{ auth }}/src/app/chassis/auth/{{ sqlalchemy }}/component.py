@@ -50,7 +50,7 @@ def _issuer_of_its_own(service: Service, settings: AuthSettings) -> Authenticato
     verifier = TokenVerifier(keys, issuer, settings.audience, settings.leeway)
     denylist = Denylist(database)
     authenticator = Authenticator(verifier, denylist.standing, settings.revocation_delay)
-    sessions = Sessions(database, settings)
+    sessions = Sessions(database, settings, ended=authenticator.forget)
     _provide_endpoints(service, settings, keys, sessions)
     service.provide(RevocationEndpoint(sessions, denylist, verifier, authenticator))
     service.add_lifespan(lambda: _running(database, settings))

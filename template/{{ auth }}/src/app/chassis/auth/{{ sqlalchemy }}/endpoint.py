@@ -120,7 +120,6 @@ class RevocationEndpoint:
         token = Form(body).require("token")
         if await self._revoke_access(token) or await self._sessions.end(token):
             log.info("token_revoked")
-            self._authenticator.forget()
         return Rendered(200, {}, b"")
 
     async def _revoke_access(self, token: str) -> bool:
@@ -129,6 +128,7 @@ class RevocationEndpoint:
         except InvalidToken:
             return False
         await self._denylist.revoke(claims)
+        self._authenticator.forget()
         return True
 
 

@@ -20,6 +20,7 @@ from app.chassis.identifiers import new_id
 ENTROPY_BYTES = 32
 Refusal = Literal["unknown", "reused", "expired", "revoked", "raced"]
 Narrow = Callable[[str], str]
+Listener = Callable[[], None]
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
 
@@ -40,10 +41,12 @@ class Sessions:
     A refresh token works once. Used again, it ends its whole session, the newest token included:
     one of the two who had it stole it. Of those who use it at the very same time one is served and
     the others are refused; that alone ends nothing, as a client may well send a request twice.
+    `ended` is called when that or a revocation has ended a session.
     """
 
-    def __init__(self, database: Database, settings: AuthSettings) -> None:
+    def __init__(self, database: Database, settings: AuthSettings, ended: Listener) -> None:
         self.database = database
+        self._ended = ended
         self._ttl = settings.refresh_token_ttl
         self._idle_ttl = settings.refresh_token_idle_ttl
 
@@ -70,12 +73,19 @@ class Sessions:
             return outcome
         if outcome == "reused":
             log.warning("refresh_token_reused")
+            self._ended()
         log.info("refresh_refused", reason=outcome)
         raise RefreshRefused
 
-    @transactional()
     async def end(self, token: str) -> bool:
         """End the session of a refresh token; return whether there was one."""
+        if not await self._end(token):
+            return False
+        self._ended()
+        return True
+
+    @transactional()
+    async def _end(self, token: str) -> bool:
         family = select(RefreshToken.family_id).where(RefreshToken.token_hash == _hash(token))
         ended = update(TokenFamily).where(
             TokenFamily.id.in_(family), TokenFamily.revoked_at.is_(None)

@@ -4,6 +4,7 @@ import hashlib
 import math
 from datetime import UTC, datetime, timedelta
 
+import structlog
 from sqlalchemy import case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -14,6 +15,8 @@ from app.chassis.auth.settings import AuthSettings
 from app.chassis.database import Database
 
 FAMILIAR_FOR = timedelta(days=30)
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.auth")
 
 
 class Throttle:
@@ -38,10 +41,10 @@ class Throttle:
         """
         by_address = await self._count(_key("address", network_of(address)))
         if by_address.count > self._per_address:
-            raise _refusal(by_address)
+            raise _refusal("address", by_address)
         by_account = await self._count(_key("account", account))
         if by_account.count > self._per_account and not await self._is_familiar(account, address):
-            raise _refusal(by_account)
+            raise _refusal("account", by_account)
 
     async def succeeded(self, account: str, address: str) -> None:
         """Take the attempt back, and remember the address as one of the user's own."""
@@ -85,7 +88,8 @@ class Throttle:
             return await session.scalar(known) is not None
 
 
-def _refusal(attempts: SignInAttempts) -> TooManyAttempts:
+def _refusal(of: str, attempts: SignInAttempts) -> TooManyAttempts:
+    log.warning("sign_in_throttled", of=of, attempts=attempts.count)
     left = attempts.expires_at - datetime.now(UTC)
     return TooManyAttempts(max(1, math.ceil(left.total_seconds())))
 

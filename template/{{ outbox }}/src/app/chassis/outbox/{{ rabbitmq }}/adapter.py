@@ -26,6 +26,7 @@ from app.chassis.outbox import topology
 from app.chassis.outbox.broker import BrokerUnavailable, Message, Refused, Subscription
 from app.chassis.outbox.broker_settings import BrokerSettings
 from app.chassis.outbox.process import Outage, is_wanted_to_end
+from app.chassis.outbox.properties import tolerate_unreadable
 from app.chassis.outbox.queue import (
     CLOSE_SECONDS,
     GIVEN_UP,
@@ -42,6 +43,7 @@ PERSISTENT = 2
 
 _REFUSALS = (ChannelAccessRefused, ChannelLockedResource, ChannelPreconditionFailed)
 
+tolerate_unreadable()
 # What it would tell about connections and channels, this module tells in its own words.
 logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
