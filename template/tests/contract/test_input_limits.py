@@ -95,6 +95,17 @@ def test_a_whole_address_names_the_host(
     assert exchange(server, head).startswith(b"HTTP/1.1 " + status)
 
 
+@pytest.mark.parametrize("requests", [1, 3])
+def test_a_client_that_has_said_everything_gets_its_answers(
+    server: ServiceProcess, requests: int
+) -> None:
+    with connection_to(server) as connection:
+        connection.sendall(b"GET /problems/conflict HTTP/1.1\r\nHost: localhost\r\n\r\n" * requests)
+        connection.shutdown(socket.SHUT_WR)
+        answers = b"".join(iter(lambda: connection.recv(4096), b""))
+    assert answers.count(b"HTTP/1.1 200 ") == requests
+
+
 def test_endless_headers_are_cut_off(server: ServiceProcess) -> None:
     answer = exchange(server, b"GET / HTTP/1.1\r\nX-Endless: " + b"x" * 40_000)
     assert answer.startswith(b"HTTP/1.1 431")

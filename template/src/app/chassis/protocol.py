@@ -75,6 +75,17 @@ class LimitedProtocol(HttpToolsProtocol):
         elif self._in_body:
             self._expect_body()
 
+    def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride] - as asyncio's
+        """Let a client that has said everything have its answer; the connection ends with that.
+
+        So it is in TCP: one direction is at its end, and not yet the other.
+        """
+        is_answering = self._serving is not None and not self.cycle.response_complete
+        if is_answering and not self._in_body:
+            self.cycle.keep_alive = False
+            return True
+        return False
+
     def on_header(self, name: bytes, value: bytes) -> None:
         # White space around a value is no part of it (RFC 9110, 5.5).
         super().on_header(name, value.strip(b" \t"))
