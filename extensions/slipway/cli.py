@@ -114,7 +114,10 @@ def _takes_answers(parser: argparse.ArgumentParser) -> None:
 
 
 def _takes_project(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--project", type=Path, default=Path(), help="where it is (default: here)")
+    def place(text: str) -> Path:
+        return Path(text).resolve()
+
+    parser.add_argument("--project", type=place, default=Path(), help="where it is (default: here)")
     parser.add_argument("--dry-run", action="store_true", help="only show what would happen")
     parser.add_argument(
         "--force", action="store_true", help="go on where edits conflict or would be deleted"

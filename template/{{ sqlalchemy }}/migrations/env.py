@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app import bootstrap
 from app.chassis.database import DatabaseSettings, Model
-from app.chassis.database.migrate import VERSIONS_ASIDE, migration_engine
+from app.chassis.database.migrate import VERSIONS, migration_engine
 
 # Importing the list of components imports every table.
 assert bootstrap.COMPONENTS
@@ -22,8 +22,8 @@ def name_revision(
 
 
 def has_model(name: str | None, type_: str, _parents: object) -> bool:
-    """Leave out where the versions of patterns are kept that are switched off."""
-    return type_ != "table" or name != VERSIONS_ASIDE
+    """Leave out where the versions of patterns that are switched off are kept."""
+    return type_ != "table" or not str(name).startswith(VERSIONS)
 
 
 def run(connection: Connection | None) -> None:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import psycopg
 import pytest
 from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
 
 from app.chassis.database import Database, DatabaseSettings, add_database, transactional
 from app.chassis.database.engine import create_engine
@@ -217,3 +218,29 @@ async def test_a_session_that_pauses_in_a_transaction_is_ended(
     async with connected(database_url, idle_transaction_timeout=0.2) as database:
         with pytest.raises(Unavailable):
             await pause(database)
+
+
+async def test_a_transaction_in_which_a_statement_failed_is_not_taken_for_committed(
+    database_url: str,
+) -> None:
+    async with connected(database_url) as database:
+
+        async def careless() -> None:
+            async with database.transaction() as session:
+                await session.execute(text("INSERT INTO accounts VALUES ('c', 0)"))
+                with suppress(DBAPIError):
+                    await session.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+        with pytest.raises(RuntimeError, match="a statement has failed"):
+            await careless()
+        async with database.reading() as session:
+            assert (await session.scalar(text("SELECT count(*) FROM accounts"))) == 2
+
+
+async def test_a_connection_that_has_become_read_only_is_replaced(database_url: str) -> None:
+    async with connected(database_url, pool_size=1, pool_overflow=0) as database:
+        async with database.transaction() as session:
+            await session.execute(text("SET default_transaction_read_only = on"))
+        with pytest.raises(Unavailable):
+            await Accounts(database).open("c")
+        await Accounts(database).open("c")

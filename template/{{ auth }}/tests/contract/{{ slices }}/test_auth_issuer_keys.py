@@ -168,6 +168,18 @@ def test_what_is_no_key_set_changes_nothing(
     assert use(resource_server, provider.token()) == 200
 
 
+def test_where_the_keys_are_is_asked_each_time(
+    provider: Provider, resource_server: httpx2.Client
+) -> None:
+    assert use(resource_server, provider.token()) == 200
+    wait_for_the_next_fetch()
+    provider.instead[DISCOVERY] = b'{"issuer": "https://another.example", "jwks_uri": "/keys"}'
+    before = provider.fetched
+    assert use(resource_server, provider.token(kid="unknown")) == 401
+    assert provider.fetched == before
+    assert use(resource_server, provider.token()) == 200
+
+
 def test_a_removed_key_is_refused_as_soon_as_the_keys_are_fetched_again(
     provider: Provider, resource_server: httpx2.Client
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import LiteralString
 
 import psycopg
+import psycopg.sql
 import pytest
 from pydantic import ValidationError
 
@@ -95,6 +96,23 @@ def test_a_transaction_that_commits_late_is_not_lost(
         eventually(lambda: statuses(sql) == ["published"])
         late.commit()
         eventually(lambda: statuses(sql) == ["published", "published"])
+
+
+def test_a_database_that_was_read_only_for_a_while_is_used_again(
+    sql: Sql, start_relay: StartRelay
+) -> None:
+    (name,) = sql.execute("SELECT current_database()").fetchone() or ("",)
+    setting = psycopg.sql.SQL("ALTER DATABASE {} SET default_transaction_read_only = {}")
+    named = psycopg.sql.Identifier(str(name))
+    sql.execute(setting.format(named, "on"))
+    try:
+        with start_relay() as relay:
+            insert_events(sql, ["a"])
+            eventually(lambda: relay.events("database_unavailable"))
+            sql.execute(setting.format(named, "off"))
+            eventually(lambda: statuses(sql) == ["published"])
+    finally:
+        sql.execute(setting.format(named, "off"))
 
 
 def test_relays_side_by_side_repeat_nothing_and_keep_the_order(

@@ -48,7 +48,6 @@ class IssuerKeys:
         self._keys: dict[str, VerificationKey] | None = None
         self._fetched_at = self._tried_at = float("-inf")
         self._fetching = asyncio.Lock()
-        self._location: str | None = None
         # It follows no redirect: only the issuer itself says where its keys are. How long a fetch
         # may take is a matter of all that it consists of, and not of each read.
         self._http = httpx2.AsyncClient(
@@ -83,13 +82,11 @@ class IssuerKeys:
                 self._keys = await self._fetch()
             self._fetched_at = self._tried_at
         except FAILURES as error:
-            self._location = None
             log.warning("issuer_keys_not_fetched", error=type(error).__name__)
 
     async def _fetch(self) -> dict[str, VerificationKey]:
-        if self._location is None:
-            self._location = await self._discover()
-        document = await self._get(self._location)
+        # Where they are is asked each time: they may have moved, and still be at the old place.
+        document = await self._get(await self._discover())
         return await to_thread.run_sync(_verification_keys, document)
 
     async def _discover(self) -> str:

@@ -6,17 +6,23 @@ from typing import LiteralString
 import structlog
 
 from app.chassis.database import DatabaseSettings
+from app.chassis.database.connection import PatientConnection
 from app.chassis.outbox.store import connect
 from app.chassis.service import Service
 
 # What stands behind a dead event of the same aggregate was waiting for it, and follows by itself.
 OUTBOX: LiteralString = """
-UPDATE outbox SET status = 'pending', attempts = 0, available_at = now() WHERE status = 'dead'
+UPDATE outbox SET status = 'pending', attempts = 0, available_at = now() WHERE id IN (
+    SELECT id FROM outbox WHERE status = 'dead' ORDER BY position LIMIT %(batch)s
+)
 """
 INBOX: LiteralString = """
 UPDATE inbox_failures SET status = 'retrying', attempts = 0, next_attempt_at = now()
-WHERE status = 'dead'
+WHERE (consumer, message_id) IN (
+    SELECT consumer, message_id FROM inbox_failures WHERE status = 'dead' LIMIT %(batch)s
+)
 """
+BATCH = 1000
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -32,7 +38,15 @@ def redrive(service: Service) -> None:
 
 
 async def _redrive(settings: DatabaseSettings, name: str) -> None:
-    async with await connect(settings, name) as connection, connection.transaction():
-        events = (await connection.execute(OUTBOX)).rowcount
-        letters = (await connection.execute(INBOX)).rowcount
+    async with await connect(settings, name) as connection:
+        events = await _all(connection, OUTBOX)
+        letters = await _all(connection, INBOX)
     log.info("redriven", events=events, letters=letters)
+
+
+async def _all(connection: PatientConnection, statement: LiteralString) -> int:
+    """Run a statement batch by batch, each its own transaction, until nothing is left to do."""
+    done = 0
+    while count := (await connection.execute(statement, {"batch": BATCH})).rowcount:
+        done += count
+    return done

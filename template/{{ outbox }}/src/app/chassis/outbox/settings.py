@@ -25,7 +25,7 @@ class OutboxSettings(Settings):
 
     poll_interval: PositiveDuration = timedelta(seconds=1)
     batch_size: int = Field(default=500, ge=1, le=10_000)
-    publish_timeout: PositiveDuration = timedelta(seconds=5)
+    publish_timeout: Duration = Field(default=timedelta(seconds=5), ge=timedelta(milliseconds=100))
     lease: Duration = timedelta(seconds=30)
     max_event_bytes: int = Field(default=1_000_000, ge=1, le=MOST)
     max_attempts: int = Field(default=10, ge=1, le=1000)

@@ -357,7 +357,12 @@ class _Connection:
         async with self._turn:
             if self._connection is None or self._connection.closed:
                 self._connection = await connect(self._database, self._name)
-            yield self._connection
+            try:
+                yield self._connection
+            except psycopg.errors.ReadOnlySqlTransaction:
+                # That was decided when the connection was made, or it leads to a former primary.
+                await self._connection.close()
+                raise
 
     async def close(self) -> None:
         """Close it, if it was made."""

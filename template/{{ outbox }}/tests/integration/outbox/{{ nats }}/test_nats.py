@@ -175,6 +175,18 @@ async def test_releases_that_make_the_consumer_at_once_leave_each_others_types(
     assert await filtered(stream, topic) in (both, EVERYTHING)
 
 
+async def test_what_is_as_it_should_be_is_not_written_again(
+    broker_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen = {"url": broker_url, "topic": topic, "ack_wait": 4.1}
+    async with connected(BrokerSettings.model_validate(chosen), "test") as broker:
+        await broker.ready()
+        await broker.reserve("recorder", topic, [TYPE])
+        monkeypatch.setattr("app.chassis.outbox.adapter.SETTLE_SECONDS", 60)
+        async with asyncio.timeout(10):
+            await broker.reserve("recorder", topic, [TYPE])
+
+
 async def test_a_consumer_that_the_server_does_not_make_is_refused(
     broker: NatsBroker, stream: JetStreamContext, topic: str
 ) -> None:

@@ -3,8 +3,8 @@
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
@@ -14,6 +14,7 @@ import psycopg.sql
 import pytest
 from pydantic import BaseModel
 from sqlalchemy import make_url, text
+from sqlalchemy.exc import DBAPIError
 
 from app.chassis.database import Database, add_database
 from app.chassis.event_log import add_event_log
@@ -41,6 +42,52 @@ class Thing(BaseModel):
     number: int
 
 
+async def careful(_: "Recorder") -> None:
+    pass
+
+
+async def passes_over_a_failure(recorder: "Recorder") -> None:
+    with suppress(DBAPIError):
+        await recorder.database.session.execute(text("INSERT INTO nowhere VALUES (1)"))
+
+
+async def ends_the_transaction(recorder: "Recorder") -> None:
+    await recorder.database.session.rollback()
+
+
+async def cancels_itself(_: "Recorder") -> None:
+    task = asyncio.current_task()
+    assert task is not None
+    task.cancel()
+    await asyncio.sleep(0)
+
+
+async def raises_what_cannot_be_read(_: "Recorder") -> None:
+    class UnreadableError(Exception):
+        def __str__(self) -> str:
+            raise ValueError
+
+    raise UnreadableError
+
+
+async def raises_what_is_no_text(_: "Recorder") -> None:
+    raise RuntimeError("\ud800")
+
+
+async def is_refused_by_another_service(_: "Recorder") -> None:
+    raise ConnectionRefusedError("the bank is closed")
+
+
+CARELESS: dict[Callable[[Any], Awaitable[None]], str] = {
+    passes_over_a_failure: "RuntimeError: a statement has failed",
+    ends_the_transaction: "RuntimeError: the handler has ended the transaction",
+    cancels_itself: "RuntimeError: the handler, or what it waited for, was cancelled",
+    raises_what_cannot_be_read: "UnreadableError",
+    raises_what_is_no_text: r"RuntimeError: \ud800",
+    is_refused_by_another_service: "ConnectionRefusedError: the bank is closed",
+}
+
+
 class Recorder:
     """A consumer whose effect is a row; it fails as often as it is told to."""
 
@@ -51,6 +98,7 @@ class Recorder:
         self.failure: BaseException = RuntimeError("not today")
         self.attempts = 0
         self.seconds = 0.0
+        self.careless: Callable[[Recorder], Awaitable[None]] = careful
 
     async def handle(self, event: ReceivedEvent) -> None:
         self.attempts += 1
@@ -59,6 +107,7 @@ class Recorder:
             text("INSERT INTO numbers VALUES (:number)"), {"number": thing.number}
         )
         await asyncio.sleep(self.seconds)
+        await self.careless(self)
         if self.failures:
             self.failures -= 1
             raise self.failure
@@ -251,6 +300,43 @@ async def test_a_handler_that_fails_is_tried_again_and_leaves_no_half_effect(
         await eventually(lambda: effects(sql) == [1])
         await eventually(lambda: failures(sql) == [])
     assert recorder.attempts == 3
+
+
+@pytest.mark.parametrize("careless", CARELESS)
+@with_settings(INBOX_MAX_ATTEMPTS="2")
+async def test_whatever_a_handler_does_is_a_failure_with_its_reason_and_no_half_effect(
+    service: Service,
+    recorder: Recorder,
+    send: Callable[..., Any],
+    sql: Sql,
+    careless: Callable[[Recorder], Awaitable[None]],
+) -> None:
+    recorder.careless = careless
+    async with working(service):
+        await send("a")
+        await eventually(lambda: [row[1:3] for row in failures(sql)] == [("dead", 2)])
+        recorder.careless = careful
+        await send("b", 2)
+        await eventually(lambda: effects(sql) == [2])
+    assert failures(sql)[0][3].startswith(CARELESS[careless])
+    assert recorder.attempts == 3
+
+
+@with_settings(DATABASE_LOCK_TIMEOUT="0.1", INBOX_MAX_ATTEMPTS="1")
+async def test_what_waits_for_a_lock_uses_up_no_attempt(
+    service: Service,
+    recorder: Recorder,
+    send: Callable[..., Any],
+    sql: Sql,
+    outbox_environment: dict[str, str],
+) -> None:
+    async with working(service):
+        with psycopg.connect(outbox_environment["DATABASE_URL"]) as migration:
+            migration.execute("LOCK TABLE numbers")
+            await send("a")
+            await eventually(lambda: recorder.attempts > 1)
+        await eventually(lambda: effects(sql) == [1])
+    assert failures(sql) == []
 
 
 async def test_a_poison_message_becomes_a_dead_letter_and_can_be_redriven(

@@ -2,13 +2,18 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from typing import cast
 
 import structlog
 from psycopg import errors as postgres
+from psycopg.pq import TransactionStatus
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
+from app.chassis.database.connection import PatientConnection
 from app.chassis.errors import Conflict, PreconditionFailed, Unavailable, ValidationFailed
 
 RETRYABLE = (postgres.SerializationFailure, postgres.DeadlockDetected)
@@ -17,6 +22,10 @@ RETRYABLE = (postgres.SerializationFailure, postgres.DeadlockDetected)
 _OVERLOADED = (postgres.QueryCanceled, postgres.TooManyConnections)
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+class DatabaseUnavailable(Unavailable):
+    """The database is away, overloaded or locked: that says nothing about what was wanted of it."""
 
 
 @contextmanager
@@ -30,16 +39,17 @@ def translated() -> Generator[None]:
         raise PreconditionFailed("The resource has another version now.") from error
     except PoolTimeout as error:
         log.warning("database_pool_exhausted")
-        raise Unavailable("No database connection became free in time.") from error
-    except (DBAPIError, OSError) as error:
-        if isinstance(error, DBAPIError) and isinstance(error.orig, postgres.LockNotAvailable):
+        raise DatabaseUnavailable("No database connection became free in time.") from error
+    except DBAPIError as error:
+        if isinstance(error.orig, postgres.LockNotAvailable):
             log.warning("database_lock_timeout")
-            raise Unavailable("Somebody else is changing this at the moment.") from error
-        if isinstance(error, OSError) or _unavailable(error):
-            log.warning("database_unavailable", error=_name(error))
-            raise Unavailable(
-                "The database cannot be used at the moment.", retry_after=2
-            ) from error
+            raise DatabaseUnavailable("Somebody else is changing this at the moment.") from error
+        if _unavailable(error):
+            log.warning("database_unavailable", error=type(error.orig).__name__)
+            # A statement may take too long because of what was wanted.
+            is_slow = isinstance(error.orig, postgres.QueryCanceled)
+            kind = Unavailable if is_slow else DatabaseUnavailable
+            raise kind("The database cannot be used at the moment.", retry_after=2) from error
         if isinstance(error.orig, postgres.DataError):
             raise ValidationFailed("A value cannot be stored.") from error
         raise
@@ -68,5 +78,24 @@ def _unavailable(error: DBAPIError) -> bool:
     return error.connection_invalidated or lost
 
 
-def _name(error: DBAPIError | OSError) -> str:
-    return type(error.orig if isinstance(error, DBAPIError) else error).__name__
+def take_for_lost(context: ExceptionContext) -> None:
+    """Let the pool replace its connections when the server has become read-only: a listener.
+
+    What was set for the database when a connection was made stays with it; and where the primary
+    has changed, the old connections lead to the old one.
+    """
+    if isinstance(context.original_exception, postgres.ReadOnlySqlTransaction):
+        context.is_disconnect = True
+
+
+async def refuse_failed(session: AsyncSession) -> None:
+    """Raise where a commit would be a rollback.
+
+    Once a statement has failed PostgreSQL commits nothing, and does not call that an error. Who
+    goes on after a failure has to put the statement into `session.begin_nested()`.
+    """
+    if session.in_transaction():
+        connection = await (await session.connection()).get_raw_connection()
+        driver = cast("PatientConnection", connection.driver_connection)
+        if driver.pgconn.transaction_status == TransactionStatus.INERROR:
+            raise RuntimeError("a statement has failed, so its transaction cannot be committed")

@@ -11,6 +11,7 @@ import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import to_tuple
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from app import about
@@ -20,7 +21,9 @@ from app.chassis.database.engine import DatabaseSettings
 LOCATION = Path(__file__).parents[4] / "migrations"
 LOCK = crc32(f"{about.SLUG}:migrations".encode())
 LOCK_POLL_SECONDS = 0.2
-VERSIONS_ASIDE = "alembic_version_aside"
+VERSIONS = "alembic_version"
+ASIDE, IMPLIED = f"{VERSIONS}_aside", f"{VERSIONS}_implied"
+VERSION_COLUMN = "(version_num VARCHAR(32) PRIMARY KEY)"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -37,6 +40,8 @@ def migrate(settings: DatabaseSettings) -> None:
             script = ScriptDirectory.from_config(_config(connection))
             if not _set_aside_unknown(connection, script):
                 command.upgrade(_config(connection), "heads")
+                with engine.begin() as another:
+                    _keep_implied(another, script)
     finally:
         engine.dispose()
     log.info("migrated")
@@ -100,27 +105,69 @@ def _set_aside_unknown(connection: Connection, script: ScriptDirectory) -> bool:
     known = {revision.revision for revision in script.walk_revisions()}
     branches = {_branch(revision) for revision in known}
     with connection.begin():
-        if not inspect(connection).has_table("alembic_version"):
+        if not inspect(connection).has_table(VERSIONS):
             return False
-        _move(connection, VERSIONS_ASIDE, "alembic_version", known)
-        applied = set(connection.scalars(text("SELECT version_num FROM alembic_version")))
-        unknown = applied - known
-        newer = {revision for revision in unknown if _branch(revision) in branches}
+        applied = _applied(connection)
+        newer = {each for each in applied - known if _branch(each) in branches}
         if newer:
             log.warning("schema_is_newer_than_this_release", revisions=sorted(newer))
-        else:
-            _move(connection, "alembic_version", VERSIONS_ASIDE, unknown)
-        return bool(newer)
+            return True
+        _move(connection, ASIDE, VERSIONS, known)
+        if applied - known:
+            _move(connection, VERSIONS, ASIDE, applied - known)
+            _move(connection, IMPLIED, VERSIONS, known)
+        connection.execute(
+            text("DELETE FROM alembic_version WHERE version_num = ANY(:implied)"),
+            {"implied": sorted(_implied(script, _applied(connection)))},
+        )
+        return False
+
+
+def _keep_implied(connection: Connection, script: ScriptDirectory) -> None:
+    """Write down which branches are applied that Alembic says nothing about.
+
+    It leaves out what another branch depends on. Were that one's pattern switched off, nothing
+    would tell that its dependency is there already.
+    """
+    applied = _applied(connection)
+    branches, implied = set(map(_branch, applied)), _implied(script, applied)
+    heads = implied - {before for each in implied for before in _before(script, each)}
+    kept = [head for head in heads if _branch(head) not in branches]
+    connection.execute(text(f"DROP TABLE IF EXISTS {IMPLIED}"))
+    connection.execute(text(f"CREATE TABLE {IMPLIED} {VERSION_COLUMN}"))
+    if kept:
+        insert = text(f"INSERT INTO {IMPLIED} VALUES (:head)")  # noqa: S608 - a constant
+        connection.execute(insert, [{"head": head} for head in sorted(kept)])
+
+
+def _applied(connection: Connection) -> set[str]:
+    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
+def _implied(script: ScriptDirectory, revisions: set[str]) -> set[str]:
+    """All that was applied before `revisions`, also in other branches."""
+    found: set[str] = set()
+    pending = list(revisions)
+    while pending:
+        before = _before(script, pending.pop()) - found
+        found |= before
+        pending.extend(before)
+    return found
+
+
+def _before(script: ScriptDirectory, revision: str) -> set[str]:
+    found = script.get_revision(revision)
+    assert found is not None
+    return {*to_tuple(found.down_revision, ()), *to_tuple(found.dependencies, ())}
 
 
 def _move(connection: Connection, source: str, target: str, revisions: set[str]) -> None:
     for table in (source, target):
-        connection.execute(
-            text(f"CREATE TABLE IF NOT EXISTS {table} (version_num VARCHAR(32) PRIMARY KEY)")
-        )
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} {VERSION_COLUMN}"))
     moved = text(
         f"WITH moved AS (DELETE FROM {source} WHERE version_num = ANY(:revisions)"  # noqa: S608 - constants
-        f" RETURNING version_num) INSERT INTO {target} SELECT version_num FROM moved"
+        f" RETURNING version_num) INSERT INTO {target}"
+        " SELECT version_num FROM moved ON CONFLICT DO NOTHING"
     )
     connection.execute(moved, {"revisions": sorted(revisions)})
 

@@ -1,7 +1,5 @@
 """Accounts: registration, and who somebody is who knows a password."""
 
-from uuid import UUID
-
 import structlog
 from pydantic import SecretStr, TypeAdapter, ValidationError
 from sqlalchemy import Boolean, literal_column, select, update
@@ -58,16 +56,27 @@ class Accounts:
             raise SignInFailed
         await self._throttle.succeeded(email, address)
         if self._passwords.is_outdated(user.password_hash):
-            await self._renew_hash(user.id, password)
+            await self._renew_hash(user, password)
         log.info("signed_in", user_id=str(user.id))
         return user
 
-    async def _renew_hash(self, user_id: UUID, password: str) -> None:
-        """Hash with today's costs, now that the password is known for a moment."""
+    async def _renew_hash(self, user: User, password: str) -> None:
+        """Hash with today's costs, now that the password is known for a moment.
+
+        Raises:
+            SignInFailed: it has been changed since.
+        """
         hashed = await self._passwords.hash(password)
+        known = (User.id == user.id, User.password_hash == user.password_hash)
         async with self._database.transaction() as session:
-            renewed = update(User).where(User.id == user_id).values(password_hash=hashed)
-            await session.execute(renewed)
+            renewed = update(User).where(*known).values(password_hash=hashed).returning(User.id)
+            if await session.scalar(renewed) is not None:
+                return
+            present = await session.scalar(select(User.password_hash).where(User.id == user.id))
+        # Another sign-in may have renewed it, too.
+        if not await self._passwords.verify(password, present):
+            log.info("sign_in_failed", user_id=str(user.id))
+            raise SignInFailed
 
 
 def _as_registered(email: str) -> str:

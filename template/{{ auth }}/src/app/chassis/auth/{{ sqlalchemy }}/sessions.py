@@ -11,7 +11,7 @@ from typing import Literal
 import structlog
 from sqlalchemy import func, select, update
 
-from app.chassis.auth.errors import RefreshRefused
+from app.chassis.auth.errors import RefreshRefused, SignInFailed
 from app.chassis.auth.model import RefreshToken, TokenFamily, User
 from app.chassis.auth.settings import AuthSettings
 from app.chassis.database import Database, transactional
@@ -52,7 +52,14 @@ class Sessions:
 
     @transactional()
     async def open(self, user: User, scope: str) -> Grant:
-        """Start a session, which ends after `AUTH_REFRESH_TOKEN_TTL` whatever happens."""
+        """Start a session, which ends after `AUTH_REFRESH_TOKEN_TTL` whatever happens.
+
+        Raises:
+            SignInFailed: the user has been deleted in the meantime.
+        """
+        there = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
+        if await self.database.session.scalar(there) is None:
+            raise SignInFailed
         ends = datetime.now(UTC) + self._ttl
         family = TokenFamily(id=new_id(), user_id=user.id, scope=scope, expires_at=ends)
         self.database.session.add(family)

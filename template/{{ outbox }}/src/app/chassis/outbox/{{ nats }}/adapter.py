@@ -5,6 +5,7 @@
 
 import asyncio
 import json
+import math
 import random
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -230,7 +231,8 @@ class NatsBroker:
         had = [one for one in (config.filter_subject, *(config.filter_subjects or ())) if one]
         # Without any filter it gets everything.
         missing = {one for one in handled if had and not any(_matches(one, by) for by in had)}
-        if not missing and config.ack_wait == ack_wait:
+        # The client counts in nanoseconds, and rounds.
+        if not missing and math.isclose(config.ack_wait or 0, ack_wait, abs_tol=1e-6):
             return False
         subjects = sorted({*had, *missing})
         changed = config.evolve(

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DBAPIError
 
 from app.chassis.database import Database
+from app.chassis.database.failures import DatabaseUnavailable
 from app.chassis.outbox import cloudevents
 from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.broker import Message
@@ -70,7 +71,7 @@ class Inbox:
         A message that cannot be handled is kept in `inbox_failures`.
 
         Raises:
-            Unavailable: the database cannot be used; the broker has to keep the message.
+            DatabaseUnavailable: the database cannot be used; the broker has to keep the message.
             InWork: another worker is at it.
         """
         message = _keepable(message)
@@ -82,7 +83,7 @@ class Inbox:
             try:
                 async with self._database.transaction():
                     await self._handle(consumer, message, identity)
-            except InWork:
+            except (InWork, DatabaseUnavailable):
                 raise
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
                 await self._keep(consumer, message, identity, error)
@@ -107,6 +108,8 @@ class Inbox:
                         await self._handle(consumer, message, identity)
             except InWork:
                 log.info("event_in_work")
+            except DatabaseUnavailable:
+                raise
             except Exception as error:  # noqa: BLE001 - whatever a handler raises, others go on
                 await self._postpone(failure, error)
         return True
@@ -145,16 +148,22 @@ class Inbox:
             log.info("event_repeated")
             return
         handler, event = consumer.handlers[message.type], cloudevents.read(message)
+        session = self._database.session.sync_session
+        transaction = session.get_transaction()
+        # A task of its own: were it to cancel the one it runs in, that must not be the worker's.
+        running = asyncio.ensure_future(handler(event))
         try:
             async with asyncio.timeout(self._settings.handler_timeout.total_seconds()):
-                await handler(event)
+                await running
         except ValidationError as error:
             raise Malformed(_complaints(error)) from None
         except asyncio.CancelledError:
             if is_wanted_to_end():
                 raise
             # Else the consumer would end with it, and nobody would hear of it.
-            raise RuntimeError("what the handler waited for was cancelled") from None
+            raise RuntimeError("the handler, or what it waited for, was cancelled") from None
+        if session.get_transaction() is not transaction:
+            raise RuntimeError("the handler has ended the transaction that it is part of")
 
     async def _keep(
         self, consumer: Consumer, message: Message, identity: str, error: Exception
@@ -213,11 +222,20 @@ class Inbox:
         dead = attempts >= settings.max_attempts or isinstance(error, Malformed)
         return {
             "attempts": attempts,
-            "reason": f"{type(error).__name__}: {error}"[:REASON_LENGTH].replace("\0", ""),
+            "reason": _reason(error),
             "status": "dead" if dead else "retrying",
             "next_attempt_at": func.now()
             + pause(attempts, settings.backoff, settings.backoff_limit),
         }
+
+
+def _reason(error: Exception) -> str:
+    """Write an error down as the table takes it, whatever its text is made of."""
+    try:
+        text = f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 - the failure counts, not what it says
+        text = type(error).__name__
+    return text[:REASON_LENGTH].replace("\0", "").encode(errors="backslashreplace").decode()
 
 
 def _identity_of(message: Message) -> str:
