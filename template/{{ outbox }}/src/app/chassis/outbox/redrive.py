@@ -13,14 +13,16 @@ from app.chassis.service import Service
 # What stands behind a dead event of the same aggregate was waiting for it, and follows by itself.
 OUTBOX: LiteralString = """
 UPDATE outbox SET status = 'pending', attempts = 0, available_at = now() WHERE id IN (
-    SELECT id FROM outbox WHERE status = 'dead' ORDER BY position LIMIT %(batch)s
-)
+    SELECT id FROM outbox WHERE status = 'dead' AND position > %s ORDER BY position LIMIT %s
+) RETURNING position
 """
 INBOX: LiteralString = """
 UPDATE inbox_failures SET status = 'retrying', attempts = 0, next_attempt_at = now()
 WHERE (consumer, message_id) IN (
-    SELECT consumer, message_id FROM inbox_failures WHERE status = 'dead' LIMIT %(batch)s
-)
+    SELECT consumer, message_id FROM inbox_failures
+    WHERE status = 'dead' AND (consumer COLLATE "C", message_id COLLATE "C") > (%s, %s)
+    ORDER BY consumer COLLATE "C", message_id COLLATE "C" LIMIT %s
+) RETURNING consumer, message_id
 """
 BATCH = 1000
 
@@ -39,14 +41,15 @@ def redrive(service: Service) -> None:
 
 async def _redrive(settings: DatabaseSettings, name: str) -> None:
     async with await connect(settings, name) as connection:
-        events = await _all(connection, OUTBOX)
-        letters = await _all(connection, INBOX)
+        events = await _all(connection, OUTBOX, 0)
+        letters = await _all(connection, INBOX, "", "")
     log.info("redriven", events=events, letters=letters)
 
 
-async def _all(connection: PatientConnection, statement: LiteralString) -> int:
-    """Run a statement batch by batch, each its own transaction, until nothing is left to do."""
+async def _all(connection: PatientConnection, statement: LiteralString, *after: object) -> int:
+    """Run a statement batch by batch, each its own transaction, and come by each row once."""
     done = 0
-    while count := (await connection.execute(statement, {"batch": BATCH})).rowcount:
-        done += count
+    while rows := await (await connection.execute(statement, [*after, BATCH])).fetchall():
+        done += len(rows)
+        after = max(rows)
     return done

@@ -60,6 +60,27 @@ def test_a_worker_that_dies_in_the_middle_of_a_handler_leaves_the_event_to_other
             assert recorder.terminate() == 0
 
 
+def test_redrive_reaches_all_that_is_dead_however_much(
+    sql: Sql, outbox_environment: dict[str, str]
+) -> None:
+    sql.execute(
+        "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, status)"
+        " SELECT gen_random_uuid(), 'thing', n::text, 'thing.happened', '{}', 'dead'"
+        " FROM generate_series(1, 2500) AS n"
+    )
+    sql.execute(
+        "INSERT INTO inbox_failures"
+        " (consumer, message_id, type, headers, body, reason, status, trace, next_attempt_at)"
+        " SELECT 'recorder', chr(64 + n), 'thing.happened', '{}', '', 'later', 'dead', '{}', now()"
+        " FROM generate_series(1, 2500) AS n"
+    )
+    redriven = run_command("redrive", **outbox_environment)
+    assert '"events": 2500, "letters": 2500' in redriven.stdout
+    for table in ("outbox", "inbox_failures"):
+        left = f"SELECT count(*) FROM {table} WHERE status = 'dead'"
+        assert sql.execute(left).fetchone() == (0,)
+
+
 def test_redrive_gives_a_silent_database_up(outbox_environment: dict[str, str]) -> None:
     with proxied(outbox_environment["DATABASE_URL"]) as proxy:
         settings = {**outbox_environment, **IMPATIENT, "DATABASE_URL": proxy.url}
