@@ -55,6 +55,7 @@ def test_new_without_questions_renders(tmp_path: Path):
         (["preview", "example=perhaps"], "neither yes nor no"),
         (["verify", "no-such-row"], "No such combination: no-such-row"),
         (["new", "."], "exists and is not empty"),
+        (["new", "--defaults", "/dev/null/x"], "Not a directory"),
         (["add", "auht"], "There is no pattern 'auht'"),
         (["remove", "auht"], "There is no pattern 'auht'"),
         (["update", "--project", "/"], "not rendered by Copier"),

@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         projects.ProjectError,
         CopierError,
         ValueError,
+        OSError,
     )
     try:
         return int(options.command(options))
