@@ -3,15 +3,14 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.kit.processes import ServiceProcess, run_command
+from tests.kit.signals import needs_proc
 from tests.kit.waiting import eventually
 
 StartService = Callable[..., AbstractContextManager[ServiceProcess]]
@@ -29,7 +28,7 @@ def test_several_workers_stop_as_one(start_service: StartService) -> None:
         assert not [line for line in server.lines() if line["level"] == "error"]
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc")
+@needs_proc
 def test_a_worker_process_that_dies_is_replaced_and_leaves_a_line(
     start_service: StartService,
 ) -> None:

@@ -10,7 +10,7 @@ from tests.kit.processes import ServiceProcess
 
 needs_proc = pytest.mark.skipif(
     sys.platform != "linux",
-    reason="only Linux has /proc, which tells which signals a process handles",
+    reason="only Linux has /proc, which tells of a process's signals and children",
 )
 
 

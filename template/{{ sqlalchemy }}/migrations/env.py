@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from app import bootstrap
 from app.chassis.database import DatabaseSettings, Model
-from app.chassis.database.migrate import VERSIONS, migration_engine
+from app.chassis.database.migrate import has_model, migration_engine
 
 # Importing the list of components imports every table.
 assert bootstrap.COMPONENTS
@@ -19,11 +19,6 @@ def name_revision(
     """Put the branch into the name of a new revision: it tells whose migration it is."""
     for script in directives:
         script.rev_id = f"app_{script.rev_id}"
-
-
-def has_model(name: str | None, type_: str, _parents: object) -> bool:
-    """Leave out where the versions of patterns that are switched off are kept."""
-    return type_ != "table" or not str(name).startswith(VERSIONS)
 
 
 def run(connection: Connection | None) -> None:

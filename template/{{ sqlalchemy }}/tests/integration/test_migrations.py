@@ -14,13 +14,12 @@ import psycopg
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import DBAPIError
 
 from app.bootstrap import COMPONENTS
 from app.chassis.database import DatabaseSettings, Model
-from app.chassis.database.migrate import LOCK, VERSIONS, migrate, migration_engine
+from app.chassis.database.migrate import LOCK, has_model, migrate, migration_engine
 from tests.kit.processes import run_command, run_process
 from tests.kit.servers import database
 from tests.kit.waiting import eventually
@@ -60,16 +59,12 @@ def test_the_way_up_can_be_gone_down_and_up_again(empty: str) -> None:
         assert connection.execute(TABLES).fetchone() == tables
 
 
-def is_of_the_models(name: str | None, type_: str, _parents: object) -> bool:
-    return type_ != "table" or not str(name).startswith(VERSIONS)
-
-
 def test_the_schema_is_what_the_models_say(empty: str) -> None:
     assert COMPONENTS
     migrate(DatabaseSettings.model_validate({"url": empty}))
     engine = create_engine(make_url(empty).set(drivername="postgresql+psycopg"))
     with engine.connect() as connection:
-        options = {"compare_server_default": True, "include_name": is_of_the_models}
+        options = {"compare_server_default": True, "include_name": has_model}
         context = MigrationContext.configure(connection, opts=options)
         differences = compare_metadata(context, Model.metadata)
     engine.dispose()
@@ -150,25 +145,6 @@ def test_the_branch_of_a_pattern_that_was_switched_off_is_left_alone(empty: str)
         aside = connection.execute("SELECT version_num FROM alembic_version_aside").fetchall()
         assert aside == [("retired_0001",)]
         migrate(settings)
-
-
-def test_what_a_pattern_depended_on_is_known_when_the_pattern_is_gone(
-    empty: str, tmp_path: Path
-) -> None:
-    """One branch of this release stands for the pattern: it depends on another, and goes."""
-    settings = DatabaseSettings.model_validate({"url": empty})
-    migrate(settings)
-    script = ScriptDirectory(str(ROOT / "migrations"), recursive_version_locations=True)
-    depending = [each for each in script.walk_revisions() if each.dependencies]
-    if not depending:
-        pytest.skip("no pattern of this service depends on another's tables")
-    shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
-    for each in depending:
-        (tmp_path / Path(each.path).relative_to(ROOT)).unlink()
-    for location in (tmp_path / "migrations", ROOT / "migrations", tmp_path / "migrations"):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr("app.chassis.database.migrate.LOCATION", location)
-            migrate(settings)
 
 
 def test_an_older_release_leaves_a_newer_schema_as_it_is(empty: str) -> None:

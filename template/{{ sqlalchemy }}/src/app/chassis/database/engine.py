@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engin
 from sqlalchemy.pool import NullPool, QueuePool
 
 from app.chassis.database.connection import KEEPALIVE, PatientConnection, replace_ended
-from app.chassis.database.failures import refuse_failed, take_for_lost, translated
+from app.chassis.database.failures import commit, take_for_lost, translated
 from app.chassis.health import Check
 from app.chassis.service import Service
 from app.chassis.settings import SHORT, Duration, PositiveDuration, Settings
@@ -142,8 +142,7 @@ class Database:
         )
         async with self._unit_of_work(engine, writes=True) as work:
             yield work.session
-            await refuse_failed(work.session)
-            await work.session.commit()
+            await work.session.run_sync(commit)
         for callback in work.after_commit:
             if (pending := callback()) is not None:
                 await pending

@@ -10,7 +10,7 @@ from psycopg.pq import TransactionStatus
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 
 from app.chassis.database.connection import PatientConnection
@@ -88,14 +88,14 @@ def take_for_lost(context: ExceptionContext) -> None:
         context.is_disconnect = True
 
 
-async def refuse_failed(session: AsyncSession) -> None:
-    """Raise where a commit would be a rollback.
+def commit(session: Session) -> None:
+    """Commit, and raise where that would be a rollback.
 
     Once a statement has failed PostgreSQL commits nothing, and does not call that an error. Who
     goes on after a failure has to put the statement into `session.begin_nested()`.
     """
     if session.in_transaction():
-        connection = await (await session.connection()).get_raw_connection()
-        driver = cast("PatientConnection", connection.driver_connection)
+        driver = cast("PatientConnection", session.connection().connection.driver_connection)
         if driver.pgconn.transaction_status == TransactionStatus.INERROR:
             raise RuntimeError("a statement has failed, so its transaction cannot be committed")
+    session.commit()

@@ -23,7 +23,6 @@ LOCK = crc32(f"{about.SLUG}:migrations".encode())
 LOCK_POLL_SECONDS = 0.2
 VERSIONS = "alembic_version"
 ASIDE, IMPLIED = f"{VERSIONS}_aside", f"{VERSIONS}_implied"
-VERSION_COLUMN = "(version_num VARCHAR(32) PRIMARY KEY)"
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
@@ -45,6 +44,11 @@ def migrate(settings: DatabaseSettings) -> None:
     finally:
         engine.dispose()
     log.info("migrated")
+
+
+def has_model(name: str | None, type_: str, _parents: object) -> bool:
+    """Leave out what Alembic and this module keep for themselves: a filter for autogenerate."""
+    return type_ != "table" or not str(name).startswith(VERSIONS)
 
 
 def migration_engine(settings: DatabaseSettings) -> Engine:
@@ -133,8 +137,8 @@ def _keep_implied(connection: Connection, script: ScriptDirectory) -> None:
     branches, implied = set(map(_branch, applied)), _implied(script, applied)
     heads = implied - {before for each in implied for before in _before(script, each)}
     kept = [head for head in heads if _branch(head) not in branches]
-    connection.execute(text(f"DROP TABLE IF EXISTS {IMPLIED}"))
-    connection.execute(text(f"CREATE TABLE {IMPLIED} {VERSION_COLUMN}"))
+    _have_table(connection, IMPLIED)
+    connection.execute(text(f"DELETE FROM {IMPLIED}"))  # noqa: S608 - a constant
     if kept:
         insert = text(f"INSERT INTO {IMPLIED} VALUES (:head)")  # noqa: S608 - a constant
         connection.execute(insert, [{"head": head} for head in sorted(kept)])
@@ -163,13 +167,18 @@ def _before(script: ScriptDirectory, revision: str) -> set[str]:
 
 def _move(connection: Connection, source: str, target: str, revisions: set[str]) -> None:
     for table in (source, target):
-        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {table} {VERSION_COLUMN}"))
+        _have_table(connection, table)
     moved = text(
         f"WITH moved AS (DELETE FROM {source} WHERE version_num = ANY(:revisions)"  # noqa: S608 - constants
         f" RETURNING version_num) INSERT INTO {target}"
         " SELECT version_num FROM moved ON CONFLICT DO NOTHING"
     )
     connection.execute(moved, {"revisions": sorted(revisions)})
+
+
+def _have_table(connection: Connection, name: str) -> None:
+    columns = "(version_num VARCHAR(32) PRIMARY KEY)"
+    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {name} {columns}"))
 
 
 def _branch(revision: str) -> str:

@@ -52,8 +52,7 @@ class Accounts:
             user = await session.scalar(select(User).where(User.email == email))
         matches = await self._passwords.verify(password, user.password_hash if user else None)
         if user is None or not matches or user.disabled_at is not None:
-            log.info("sign_in_failed", user_id=str(user.id) if user else None)
-            raise SignInFailed
+            raise _failed(user)
         await self._throttle.succeeded(email, address)
         if self._passwords.is_outdated(user.password_hash):
             await self._renew_hash(user, password)
@@ -75,8 +74,12 @@ class Accounts:
             present = await session.scalar(select(User.password_hash).where(User.id == user.id))
         # Another sign-in may have renewed it, too.
         if not await self._passwords.verify(password, present):
-            log.info("sign_in_failed", user_id=str(user.id))
-            raise SignInFailed
+            raise _failed(user)
+
+
+def _failed(user: User | None) -> SignInFailed:
+    log.info("sign_in_failed", user_id=str(user.id) if user else None)
+    return SignInFailed()
 
 
 def _as_registered(email: str) -> str:
