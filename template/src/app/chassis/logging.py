@@ -1,8 +1,11 @@
 """Structured logs: every line on standard output is one JSON object."""
 
 import logging
+import re
 import sys
+from collections.abc import Iterator
 from types import TracebackType
+from typing import Any
 
 import structlog
 
@@ -19,9 +22,31 @@ _SHARED: list[structlog.typing.Processor] = [
 ]
 
 # Local variables would carry passwords and tokens into the log.
-_TRACEBACKS = structlog.processors.ExceptionRenderer(
-    structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
-)
+_FRAMES = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+# With these an error goes on to show the data that it was about.
+_DETAILS = re.compile(r"\n(?:DETAIL|CONTEXT):.*?(?=\n\[|\Z)", re.DOTALL)
+
+
+def without_details(text: str) -> str:
+    """Leave out of an error's text what shows stored data."""
+    return _DETAILS.sub("", text)
+
+
+def _traceback(exc_info: structlog.typing.ExcInfo) -> list[dict[str, Any]]:
+    errors = _FRAMES(exc_info)
+    for error in _all(errors):
+        error["exc_value"] = without_details(error["exc_value"])
+    return errors
+
+
+def _all(errors: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for error in errors:
+        yield error
+        for group in error.get("exceptions", []):
+            yield from _all(group)
+
+
+_TRACEBACKS = structlog.processors.ExceptionRenderer(_traceback)
 
 
 def add_logging(service: Service) -> None:

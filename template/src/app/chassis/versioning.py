@@ -29,7 +29,7 @@ CURRENT = VERSIONS[-1]
 VENDOR_TYPE = f"application/vnd.{about.SLUG}+json"
 
 _VERSIONED = re.compile(r"/v([0-9]{1,4})(?:/|$)")
-_UNVERSIONED = ("/health", "/metrics", "/openapi.json", "/docs", "/problems", "/.well-known")
+_UNVERSIONED = ("health", "metrics", "openapi.json", "docs", "problems", ".well-known")
 _PRODUCED = frozenset({JSON, PROBLEM_MEDIA_TYPE, "application/*", "*/*"})
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -84,7 +84,7 @@ def served_path(scope: Scope) -> str:
 
 
 def _has_versions(path: str) -> bool:
-    return path != "/" and not path.startswith(_UNVERSIONED)
+    return path != "/" and path.split("/")[1] not in _UNVERSIONED
 
 
 def parse_accept(text: str) -> list[Accepted]:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -50,7 +51,8 @@ def start_postgres(directory: Path) -> Generator[str]:
     }
     arguments = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     command = [binaries / "postgres", "-D", data, *arguments]
-    with running(command, port, directory, user=user):
+    # On SIGTERM it would wait until the last client has left.
+    with running(command, port, directory, user=user, stop=signal.SIGINT):
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
         _wait_until_ready(url)
         yield url

@@ -1,5 +1,6 @@
 """Server processes on free ports: what all embedded servers have in common."""
 
+import signal
 import socket
 import subprocess
 import time
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 START_SECONDS = 60
+STOP_SECONDS = 20
 
 
 class NoServerBinary(RuntimeError):
@@ -16,9 +18,14 @@ class NoServerBinary(RuntimeError):
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], port: int, directory: Path, *, user: str | None = None
+    command: Sequence[str | Path],
+    port: int,
+    directory: Path,
+    *,
+    user: str | None = None,
+    stop: signal.Signals = signal.SIGTERM,
 ) -> Generator[None]:
-    """Run a server in `directory`, which keeps its log, until the block ends.
+    """Run a server in `directory`, which keeps its log, until the block ends; then send `stop`.
 
     The block starts once somebody listens on `port`.
     """
@@ -30,8 +37,11 @@ def running(
         _wait_for_listener(port, server)
         yield
     finally:
-        server.terminate()
-        server.wait(timeout=START_SECONDS)
+        server.send_signal(stop)
+        try:
+            server.wait(timeout=STOP_SECONDS)
+        finally:
+            server.kill()
 
 
 def free_port() -> int:

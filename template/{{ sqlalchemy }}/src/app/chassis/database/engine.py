@@ -9,9 +9,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Annotated, Any, cast
 
-from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, ValidationError, field_validator
+import psycopg
+from psycopg.conninfo import make_conninfo
+from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, event, make_url, text
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
@@ -49,8 +53,12 @@ class DatabaseSettings(Settings):
         try:
             if url is not None:
                 TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
-        except ValidationError:
-            raise ValueError("must be like postgresql://user:password@host:5432/name") from None
+                # What one reader of addresses takes another may not, and would quote it.
+                _, address = PGDialect_psycopg().create_connect_args(_with_driver(url))  # pyright: ignore[reportUnknownMemberType] - not annotated
+                make_conninfo(**address)
+        except (ValueError, ArgumentError, psycopg.Error):
+            example = "postgresql://user:password@host:5432/name"
+            raise ValueError(f"must be like {example}, @ and : in a password escaped") from None
         return url
 
     @property
@@ -84,6 +92,7 @@ class UnitOfWork:
 
     session: AsyncSession
     writes: bool
+    over: bool = False
     after_commit: list[AfterCommit] = field(default_factory=list[AfterCommit])
 
 
@@ -102,7 +111,7 @@ class Database:
     @property
     def in_transaction(self) -> bool:
         """Whether the running task is in a transaction that it may write in."""
-        work = self._current.get()
+        work = self._joinable
         return work is not None and work.writes
 
     @property
@@ -120,10 +129,16 @@ class Database:
 
     @property
     def _work(self) -> UnitOfWork:
-        work = self._current.get()
+        work = self._joinable
         if work is None:
             raise RuntimeError("not in a unit of work: decorate the use case with @transactional")
         return work
+
+    @property
+    def _joinable(self) -> UnitOfWork | None:
+        """The unit of work of the running task; what a task was started in may be over by now."""
+        work = self._current.get()
+        return None if work is None or work.over else work
 
     @asynccontextmanager
     async def transaction(self, isolation: str | None = None) -> AsyncGenerator[AsyncSession]:
@@ -133,7 +148,7 @@ class Database:
             Unavailable: the database or a free connection could not be reached.
             Conflict: a unique or foreign key was violated.
         """
-        work = self._current.get()
+        work = self._joinable
         if work is not None and work.writes:
             yield work.session
             return
@@ -148,12 +163,24 @@ class Database:
                 await pending
 
     @asynccontextmanager
+    async def savepoint(self) -> AsyncGenerator[None]:
+        """Undo what the block did if it raises, and go on with the rest of the transaction."""
+        callbacks = self._work.after_commit
+        before = len(callbacks)
+        try:
+            async with self.session.begin_nested():
+                yield
+        except BaseException:
+            del callbacks[before:]
+            raise
+
+    @asynccontextmanager
     async def reading(self) -> AsyncGenerator[AsyncSession]:
         """Read outside a transaction: each statement is one round trip and sees what is committed.
 
         Inside a transaction it reads what that transaction sees.
         """
-        if (work := self._current.get()) is not None:
+        if (work := self._joinable) is not None:
             yield work.session
             return
         async with self._unit_of_work(self._reading, writes=False) as work:
@@ -170,6 +197,7 @@ class Database:
                 try:
                     yield work
                 finally:
+                    work.over = True
                     self._current.reset(token)
 
     async def ping(self) -> None:

@@ -92,7 +92,7 @@ def commit(session: Session) -> None:
     """Commit, and raise where that would be a rollback.
 
     Once a statement has failed PostgreSQL commits nothing, and does not call that an error. Who
-    goes on after a failure has to put the statement into `session.begin_nested()`.
+    goes on after a failure has to put the statement into `database.savepoint()`.
     """
     if session.in_transaction():
         driver = cast("PatientConnection", session.connection().connection.driver_connection)

@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from psycopg.errors import ForeignKeyViolation, UniqueViolation
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
@@ -77,7 +78,9 @@ class Customers:
         try:
             await self.database.session.flush()
         except IntegrityError as error:
-            raise CustomerHasOrders from error
+            if isinstance(error.orig, ForeignKeyViolation):
+                raise CustomerHasOrders from error
+            raise
 
     async def _based_on(self, customer_id: UUID, precondition: Precondition) -> Customer:
         customer = await self.get(customer_id, locked=True)
@@ -88,4 +91,6 @@ class Customers:
         try:
             await self.database.session.flush()
         except IntegrityError as error:
-            raise EmailTaken from error
+            if isinstance(error.orig, UniqueViolation):
+                raise EmailTaken from error
+            raise

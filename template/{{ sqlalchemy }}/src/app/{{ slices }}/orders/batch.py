@@ -37,7 +37,7 @@ class OrderBatches:
     async def _result(self, index: int, body: object) -> BatchResult:
         try:
             with translated():
-                async with self.database.session.begin_nested():
+                async with self.database.savepoint():
                     order = await self._orders.place(_parsed(body))
         except Unavailable:
             raise

@@ -11,6 +11,7 @@ from app.chassis.auth.passwords import Passwords
 from app.chassis.auth.schemas import Email
 from app.chassis.auth.throttle import Throttle
 from app.chassis.database import Database
+from app.chassis.errors import Unavailable
 from app.chassis.identifiers import new_id
 
 _EMAIL = TypeAdapter[str](Email)
@@ -47,13 +48,18 @@ class Accounts:
             TooManyAttempts: too many attempts failed before.
         """
         email = _as_registered(email)
-        await self._throttle.admit(email, address)
-        async with self._database.reading() as session:
-            user = await session.scalar(select(User).where(User.email == email))
-        matches = await self._passwords.verify(password, user.password_hash if user else None)
+        counters = await self._throttle.admit(email, address)
+        try:
+            async with self._database.reading() as session:
+                user = await session.scalar(select(User).where(User.email == email))
+            matches = await self._passwords.verify(password, user.password_hash if user else None)
+        except Unavailable:
+            # Nobody has looked at the password.
+            await self._throttle.take_back(counters)
+            raise
         if user is None or not matches or user.disabled_at is not None:
             raise _failed(user)
-        await self._throttle.succeeded(email, address)
+        await self._throttle.succeeded(email, address, counters)
         if self._passwords.is_outdated(user.password_hash):
             await self._renew_hash(user, password)
         log.info("signed_in", user_id=str(user.id))
@@ -87,4 +93,4 @@ def _as_registered(email: str) -> str:
     try:
         return _EMAIL.validate_python(email)
     except ValidationError:
-        return email.strip().lower().replace("\0", "")
+        return email.strip().lower().replace("\0", "\N{REPLACEMENT CHARACTER}")

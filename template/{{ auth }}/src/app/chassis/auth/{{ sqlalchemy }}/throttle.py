@@ -33,27 +33,36 @@ class Throttle:
         self._per_address = settings.attempts_per_address
         self._window = settings.attempts_window
 
-    async def admit(self, account: str, address: str) -> None:
-        """Count an attempt as failed until `succeeded` is called, so that many at once all count.
+    async def admit(self, account: str, address: str) -> list[bytes]:
+        """Count an attempt as failed until it is taken back, so that many at once all count.
+
+        Returns the counters that it was added to.
 
         Raises:
-            TooManyAttempts: the account or the address has had too many.
+            TooManyAttempts: the account or the address has had too many; this one is not counted.
         """
-        by_address = await self._count(_key("address", network_of(address)))
-        if by_address.count > self._per_address:
-            raise _refusal("address", by_address)
-        by_account = await self._count(_key("account", account))
-        if by_account.count > self._per_account and not await self._is_familiar(account, address):
-            raise _refusal("account", by_account)
+        by_address, by_account = _key("address", network_of(address)), _key("account", account)
+        if not await self._count(by_address, self._per_address):
+            raise await self._refusal("address", by_address)
+        if await self._count(by_account, self._per_account):
+            return [by_address, by_account]
+        if await self._is_familiar(account, address):
+            return [by_address]
+        raise await self._refusal("account", by_account)
 
-    async def succeeded(self, account: str, address: str) -> None:
-        """Take the attempt back, and remember the address as one of the user's own."""
-        keys = [_key("account", account), _key("address", network_of(address))]
+    async def take_back(self, counters: list[bytes]) -> None:
+        """Take back an attempt that did not fail, whether it came to an end or not."""
         table = SignInAttempts
         async with self._database.transaction() as session:
-            for key in keys:
+            for key in counters:
                 taken_back = update(table).where(table.key == key, table.count > 0)
                 await session.execute(taken_back.values(count=table.count - 1))
+
+    async def succeeded(self, account: str, address: str, counters: list[bytes]) -> None:
+        """Take the attempt back, and remember the address as one of the user's own."""
+        table = SignInAttempts
+        async with self._database.transaction() as session:
+            await self.take_back(counters)
             until = func.now() + FAMILIAR_FOR
             familiar = insert(table).values(
                 key=_key("familiar", account, network_of(address)), count=0, expires_at=until
@@ -62,7 +71,8 @@ class Throttle:
                 familiar.on_conflict_do_update(index_elements=["key"], set_={"expires_at": until})
             )
 
-    async def _count(self, key: bytes) -> SignInAttempts:
+    async def _count(self, key: bytes, limit: int) -> bool:
+        """Add one, unless the limit is reached; returns whether it was added."""
         table, ends = SignInAttempts, func.now() + self._window
         over = table.expires_at <= func.now()
         counted = (
@@ -74,11 +84,12 @@ class Throttle:
                     "count": case((over, 1), else_=table.count + 1),
                     "expires_at": case((over, ends), else_=table.expires_at),
                 },
+                where=over | (table.count < limit),
             )
-            .returning(table)
+            .returning(table.key)
         )
         async with self._database.transaction() as session:
-            return (await session.scalars(counted)).one()
+            return await session.scalar(counted) is not None
 
     async def _is_familiar(self, account: str, address: str) -> bool:
         table = SignInAttempts
@@ -87,11 +98,14 @@ class Throttle:
         async with self._database.reading() as session:
             return await session.scalar(known) is not None
 
-
-def _refusal(of: str, attempts: SignInAttempts) -> TooManyAttempts:
-    log.warning("sign_in_throttled", of=of, attempts=attempts.count)
-    left = attempts.expires_at - datetime.now(UTC)
-    return TooManyAttempts(max(1, math.ceil(left.total_seconds())))
+    async def _refusal(self, of: str, key: bytes) -> TooManyAttempts:
+        async with self._database.reading() as session:
+            attempts = await session.get(SignInAttempts, key)
+        if attempts is None:  # it has been purged meanwhile
+            return TooManyAttempts(1)
+        log.warning("sign_in_throttled", of=of, attempts=attempts.count)
+        left = attempts.expires_at - datetime.now(UTC)
+        return TooManyAttempts(max(1, math.ceil(left.total_seconds())))
 
 
 def _key(*parts: str) -> bytes:

@@ -38,7 +38,7 @@ class BrokerSettings(Settings):
 
     url: SecretStr | None = None
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    retention: Duration = timedelta(days=7)
+    retention: Duration = Field(default=timedelta(days=7), ge=timedelta(seconds=1))
     partitions: int = Field(default=12, ge=1, le=1000)
     connect_timeout: Annotated[PositiveDuration, SHORT] = timedelta(seconds=2)
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "PLAIN"

@@ -24,7 +24,7 @@ class BrokerSettings(Settings):
 
     url: SecretStr | None = None
     topic: str = Field(about.SLUG, pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    retention: Duration = timedelta(days=7)
+    retention: Duration = Field(default=timedelta(days=7), ge=timedelta(seconds=1))
     connect_timeout: PositiveDuration = timedelta(seconds=2)
     ack_wait: PositiveDuration = timedelta(minutes=1)
 

@@ -26,6 +26,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.chassis.database import Database
 from app.chassis.database.failures import DatabaseUnavailable
+from app.chassis.logging import without_details
 from app.chassis.outbox import cloudevents
 from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.broker import Message
@@ -232,7 +233,7 @@ class Inbox:
 def _reason(error: Exception) -> str:
     """Write an error down as the table takes it, whatever its text is made of."""
     try:
-        text = f"{type(error).__name__}: {error}"
+        text = without_details(f"{type(error).__name__}: {error}")
     except Exception:  # noqa: BLE001 - the failure counts, not what it says
         text = type(error).__name__
     return text[:REASON_LENGTH].replace("\0", "").encode(errors="backslashreplace").decode()
