@@ -190,6 +190,14 @@ def test_an_attempt_that_is_not_looked_at_is_in_the_log(start_service: StartServ
         assert (throttled["level"], throttled["of"]) == ("warning", "account")
 
 
+def test_attempts_that_are_refused_do_not_count(start_service: StartService, sql: Sql) -> None:
+    with anonymous_client(start_service, **ROTATING, AUTH_ATTEMPTS_PER_ADDRESS="3") as client:
+        sql.execute("TRUNCATE sign_in_attempts")
+        for _ in range(8):
+            attempt(client, f"{uuid4().hex}@users.example.com", "wrong", 96)
+        assert sql.execute("SELECT max(count) FROM sign_in_attempts").fetchone() == (3,)
+
+
 def test_signing_in_often_is_no_guessing(start_service: StartService) -> None:
     limits = {"AUTH_ATTEMPTS_PER_ACCOUNT": "2", "AUTH_ATTEMPTS_PER_ADDRESS": "2"}
     with anonymous_client(start_service, **ROTATING, **limits) as client:

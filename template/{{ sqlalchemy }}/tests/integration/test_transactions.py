@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager, suppress
 
 import psycopg
 import pytest
+import structlog
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.chassis.database import Database, DatabaseSettings, add_database, transactional
 from app.chassis.database.engine import create_engine
@@ -18,6 +19,8 @@ from app.chassis.service import assemble
 from app.chassis.web import add_health
 
 Connection = psycopg.Connection[tuple[object, ...]]
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 @pytest.fixture(autouse=True)
@@ -128,6 +131,51 @@ async def test_callbacks_run_after_the_commit_and_only_then(database_url: str) -
                 database.after_commit(lambda: told.append("never"))
                 raise ZeroDivisionError
     assert told == ["committed"]
+
+
+async def test_callbacks_of_what_was_undone_are_forgotten(database_url: str) -> None:
+    told: list[str] = []
+    async with connected(database_url) as database, database.transaction():
+        database.after_commit(lambda: told.append("before"))
+        with suppress(ZeroDivisionError):
+            async with database.savepoint():
+                database.after_commit(lambda: told.append("undone"))
+                raise ZeroDivisionError
+        async with database.savepoint():
+            database.after_commit(lambda: told.append("kept"))
+    assert told == ["before", "kept"]
+
+
+async def test_a_task_that_outlives_the_transaction_it_began_in_has_its_own(
+    database_url: str,
+) -> None:
+    async with connected(database_url) as database:
+        over = asyncio.Event()
+
+        async def later() -> None:
+            await over.wait()
+            await Accounts(database).open("c")
+
+        async with database.transaction():
+            task = asyncio.create_task(later())
+        over.set()
+        await task
+        assert await Accounts(database).amount("c") == 0
+
+
+async def test_what_a_row_holds_is_not_in_the_log(
+    database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assemble([add_logging])
+    statement = text("INSERT INTO accounts VALUES ('canary', NULL)")
+    async with connected(database_url) as database:
+        with pytest.raises(IntegrityError) as failed:
+            async with database.transaction() as session:
+                await session.execute(statement)
+    log.error("failed", exc_info=failed.value)
+    logged = capsys.readouterr().out
+    assert "null value in column" in logged
+    assert "Failing row" not in logged
 
 
 async def test_an_exhausted_pool_answers_soon_and_recovers(database_url: str) -> None:
