@@ -16,11 +16,10 @@ from zlib import crc32
 
 import psycopg
 import structlog
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
 from app import about
 from app.chassis.database import DatabaseSettings
-from app.chassis.database.connection import KEEPALIVE, PatientConnection
+from app.chassis.database.connection import KEEPALIVE, PatientConnection, arguments_of
 from app.chassis.identifiers import new_id
 from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.settings import OutboxSettings
@@ -201,8 +200,6 @@ class Refusal:
 
 async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
     """Open a connection of the relay's own; the address is read as for all others."""
-    dialect = PGDialect_psycopg()
-    _, address = dialect.create_connect_args(settings.sqlalchemy_url)  # pyright: ignore[reportUnknownMemberType] - not annotated
     milliseconds = int(settings.statement_timeout.total_seconds() * 1000)
     options = {**SESSION, "statement_timeout": str(milliseconds)}
     own = {
@@ -211,6 +208,7 @@ async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
         "options": " ".join(f"-c {key}={value}" for key, value in options.items()),
         **KEEPALIVE,
     }
+    address = arguments_of(settings.sqlalchemy_url)
     return await PatientConnection.opened(settings.patience, autocommit=True, **address | own)
 
 

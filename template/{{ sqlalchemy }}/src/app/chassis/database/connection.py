@@ -17,6 +17,8 @@ from typing import Any, cast
 import psycopg
 import structlog
 from psycopg.pq.abc import PGconn
+from sqlalchemy import URL
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.pool import ConnectionPoolEntry
 
@@ -93,6 +95,12 @@ class PatientSyncConnection(psycopg.Connection[Any]):
             raise
         finally:
             overdue.cancel()
+
+
+def arguments_of(url: URL) -> dict[str, Any]:
+    """What libpq is given for an address, whoever connects to it."""
+    _, arguments = PGDialect_psycopg().create_connect_args(url)  # pyright: ignore[reportUnknownMemberType] - not annotated
+    return arguments
 
 
 def replace_ended(_dbapi: object, entry: ConnectionPoolEntry, _pooled: object) -> None:

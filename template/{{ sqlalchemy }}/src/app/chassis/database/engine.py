@@ -14,12 +14,16 @@ from psycopg.conninfo import make_conninfo
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import SettingsConfigDict
 from sqlalchemy import URL, event, make_url, text
-from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from app.chassis.database.connection import KEEPALIVE, PatientConnection, replace_ended
+from app.chassis.database.connection import (
+    KEEPALIVE,
+    PatientConnection,
+    arguments_of,
+    replace_ended,
+)
 from app.chassis.database.failures import commit, take_for_lost, translated
 from app.chassis.health import Check
 from app.chassis.service import Service
@@ -54,8 +58,7 @@ class DatabaseSettings(Settings):
             if url is not None:
                 TypeAdapter(PostgresDsn).validate_python(url.get_secret_value())
                 # What one reader of addresses takes another may not, and would quote it.
-                _, address = PGDialect_psycopg().create_connect_args(_with_driver(url))  # pyright: ignore[reportUnknownMemberType] - not annotated
-                make_conninfo(**address)
+                make_conninfo(**arguments_of(_with_driver(url)))
         except (ValueError, ArgumentError, psycopg.Error):
             example = "postgresql://user:password@host:5432/name"
             raise ValueError(f"must be like {example}, @ and : in a password escaped") from None
