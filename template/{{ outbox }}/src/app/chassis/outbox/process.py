@@ -23,13 +23,17 @@ class Stop:
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
+        self._waits: set[asyncio.Timeout] = set()
 
     def __bool__(self) -> bool:
         return self._asked.is_set()
 
     def ask(self) -> None:
         """Ask the process to stop."""
-        self._asked.set()
+        if not self:
+            self._asked.set()
+            for wait in self._waits:
+                wait.reschedule(0)
 
     async def sleep(self, seconds: float) -> None:
         """Wait, but not beyond the request to stop."""
@@ -38,15 +42,21 @@ class Stop:
                 await self._asked.wait()
 
     async def or_done(self, work: Coroutine[Any, Any, T]) -> T | None:
-        """Return what `work` returns, or None as soon as the process is asked to stop."""
-        asked, task = asyncio.create_task(self._asked.wait()), asyncio.create_task(work)
+        """Return what `work` returns, or None as soon as the process is asked to stop.
+
+        Work that has nothing to wait for is done at once, before anything else has its turn.
+        """
+        wait = asyncio.timeout(0 if self else None)
         try:
-            await asyncio.wait((asked, task), return_when=asyncio.FIRST_COMPLETED)
-            return task.result() if task.done() else None
+            async with wait:
+                self._waits.add(wait)
+                return await work
+        except TimeoutError:
+            if wait.expired():
+                return None
+            raise
         finally:
-            for unfinished in (asked, task):
-                unfinished.cancel()
-            await asyncio.gather(asked, task, return_exceptions=True)
+            self._waits.discard(wait)
 
 
 def is_wanted_to_end() -> bool:

@@ -28,8 +28,9 @@ from app.chassis.outbox.settings import HeartbeatSettings, OutboxSettings
 from app.chassis.outbox.store import Batch, Refusal, Row, Store, connect
 from app.chassis.service import Service
 
-# While one batch is being published, the one before it is marked and the one behind it claimed.
-BATCHES_IN_FLIGHT = 3
+# While one batch is being published, the one before it is marked, the one behind it is ready, and
+# the one behind that is claimed.
+BATCHES_IN_FLIGHT = 4
 RECONNECT_SECONDS = 0.5
 CHANNEL = "outbox"
 # How many aggregates are published side by side; more make no broker faster.
