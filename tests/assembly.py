@@ -15,6 +15,7 @@ LISTS = frozenset(
         "src/app/bootstrap.py",
         "src/app/dev/__init__.py",
         "src/app/http/app.py",
+        "src/app/stopping.py",
         "tests/conftest.py",
     }
 )

@@ -44,6 +44,7 @@ MIDDLEWARE = {
     "ContentNegotiation": "contract/test_versioning.py",
     "HeadRequests": "contract/test_headers.py",
     "InputLimits": "contract/test_input_limits.py",
+    "ServerOptions": "contract/test_input_limits.py",
     "AllowedHosts": "contract/test_problems.py",
     "ErrorBoundary": "contract/test_problems.py",
     "CrossOrigin": "contract/test_headers.py",

@@ -32,7 +32,8 @@ PATIENCE_SECONDS = 120
 PAYLOAD = json.dumps({"items": [{"sku": f"ABC-{i}", "unit_price": "9.99"} for i in range(10)]})
 INSERT = """
 INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload)
-SELECT id, 'order', gen_random_uuid()::text, 'order.created', %s::jsonb FROM unnest(%s::uuid[]) AS id
+SELECT id, 'order', gen_random_uuid()::text, 'order.created', %s::jsonb
+FROM unnest(%s::uuid[]) AS id
 """
 
 

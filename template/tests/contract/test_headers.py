@@ -28,13 +28,20 @@ def test_security_headers_are_on_every_answer(client: httpx2.Client, path: str) 
 
 
 def test_what_came_without_tls_is_refused_and_not_redirected(start_service: StartService) -> None:
-    public = {"PUBLIC_URL": "https://api.example.com", "TRUSTED_PROXIES": "127.0.0.1"}
-    plain, seen_tls = {"X-Forwarded-Proto": "http"}, {"X-Forwarded-Proto": "https"}
+    public = {
+        "PUBLIC_URL": "https://api.example.com",
+        "ALLOWED_HOSTS": "127.0.0.1,api.example.com",
+        "TRUSTED_PROXIES": "127.0.0.1",
+    }
     with start_service(**public) as service, httpx2.Client(base_url=service.url) as client:
-        assert client.get("/problems/conflict", headers=plain).status_code == 400
-        assert client.get("/problems/conflict", headers=seen_tls).status_code == 200
+        for seen in ("http", "HTTP", "http, https", "https, http", "https,", "wss", ""):
+            plain = {"X-Forwarded-Proto": seen}
+            assert client.get("/problems/conflict", headers=plain).status_code == 400
+            assert client.get("/health/live", headers=plain).status_code == 200
+        for seen in ("https", "HTTPS", "https, https"):
+            headers = {"X-Forwarded-Proto": seen}
+            assert client.get("/problems/conflict", headers=headers).status_code == 200
         assert client.get("/problems/conflict").status_code == 200
-        assert client.get("/health/live", headers=plain).status_code == 200
 
 
 def test_hsts_is_sent_only_where_a_trusted_proxy_saw_tls(start_service: StartService) -> None:
@@ -81,6 +88,17 @@ def test_only_listed_origins_may_call(start_service: StartService) -> None:
         ):
             denied = httpx2.get(url, headers={"Origin": origin}).headers
             assert "access-control-allow-origin" not in denied
+
+
+def test_other_origins_may_use_the_headers_of_every_service(start_service: StartService) -> None:
+    preflight = {"Origin": "https://shop.example", "Access-Control-Request-Method": "PATCH"}
+    with start_service(HTTP_CORS_ORIGINS="https://shop.example") as server:
+        allowed = httpx2.options(f"{server.url}/v1/nothing-here", headers=preflight)
+    assert allowed.status_code == 204
+    sent = set(allowed.headers["access-control-allow-headers"].split(", "))
+    assert sent >= {"Content-Type", "If-Match", "Prefer", "X-Request-ID"}
+    read = set(allowed.headers["access-control-expose-headers"].split(", "))
+    assert read >= {"ETag", "Link", "Location", "Retry-After", "X-Request-ID"}
 
 
 def test_head_is_get_without_a_body(client: httpx2.Client) -> None:

@@ -53,4 +53,12 @@ def test_many_probes_at_once_do_not_load_the_database(
 
 
 def test_probes_work_under_any_host_name(client: httpx2.Client) -> None:
-    assert client.get("/health/live", headers={"Host": "10.0.0.7:8000"}).status_code == 200
+    for probe in ("live", "ready", "startup"):
+        response = client.get(f"/health/{probe}", headers={"Host": "10.0.0.7:8000"})
+        assert response.status_code == 200
+
+
+def test_what_is_only_named_like_a_probe_is_none(client: httpx2.Client) -> None:
+    for path in ("/health/nothing-here", "/health/live/more", "/health/"):
+        assert client.get(path, headers={"Host": "10.0.0.7:8000"}).status_code == 400
+        assert client.get(path).status_code == 404

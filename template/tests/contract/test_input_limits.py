@@ -138,6 +138,48 @@ def test_requests_by_the_thousand_on_one_connection_are_cut_off(server: ServiceP
     )
 
 
+def test_the_limit_is_for_each_request_and_not_for_all_on_one_connection(
+    start_service: StartService,
+) -> None:
+    head = (
+        b"GET /problems/conflict HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
+    piece = b"1f4\r\n" + b"x" * 500 + b"\r\n"
+    with start_service(HTTP_MAX_BODY_BYTES="1024") as server, connection_to(server) as connection:
+        connection.sendall(head + piece)
+        for _ in range(100):
+            assert answers_once(connection)
+            connection.sendall(piece + b"0\r\n\r\n" + head + piece)
+        assert answers_once(connection)
+        connection.sendall(piece * 100)
+        assert connection.recv(4096) == b""
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        (b"/problems/%63onflict", b"200"),
+        (b"/problems%2Fconflict", b"404"),
+        (b"/problems%2fconflict", b"404"),
+        (b"/health%2Flive", b"404"),
+        (b"/problems/%2e%2e/problems/conflict", b"404"),
+    ],
+)
+def test_an_encoded_slash_is_none(server: ServiceProcess, target: bytes, status: bytes) -> None:
+    head = b"GET %b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % target
+    assert exchange(server, head).startswith(b"HTTP/1.1 " + status)
+
+
+@pytest.mark.parametrize(("method", "status"), [(b"OPTIONS", b"204"), (b"GET", b"400")])
+def test_only_options_is_about_the_server_as_a_whole(
+    server: ServiceProcess, method: bytes, status: bytes
+) -> None:
+    head = b"%b * HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % method
+    answer = exchange(server, head)
+    assert answer.startswith(b"HTTP/1.1 " + status)
+    assert (b"\r\nallow: GET, HEAD, " in answer) == (method == b"OPTIONS")
+
+
 def test_who_does_not_read_is_cut_off_and_is_no_error(start_service: StartService) -> None:
     with start_service(HTTP_WRITE_TIMEOUT="0.3", HTTP_HEADER_TIMEOUT="60") as server:
         with (
@@ -182,6 +224,14 @@ def keep_asking(connection: socket.socket) -> None:
     for _ in range(300):
         connection.sendall(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n" * 10)
         time.sleep(0.05)
+
+
+def answers_once(connection: socket.socket) -> bool:
+    """Whether one more request is answered, with a problem type's documentation."""
+    answer = b""
+    while not answer.endswith(b"}") and (more := connection.recv(4096)):
+        answer += more
+    return answer.startswith(b"HTTP/1.1 200 ")
 
 
 def cut_off(server: ServiceProcess, head: bytes, piece: bytes) -> bool:

@@ -1,6 +1,7 @@
 """The environment configures the service; what is wrong there is said before anything starts."""
 
 import re
+from contextlib import nullcontext
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from pydantic.fields import FieldInfo
 from app.bootstrap import COMPONENTS
 from app.chassis.service import assemble
 from app.chassis.settings import ConfigurationError, Settings
+from app.chassis.web import add_server
 from tests.kit.processes import run_command
 
 ROOT = Path(__file__).parents[2]
@@ -86,6 +88,30 @@ def test_what_would_never_work_is_refused(
     with pytest.raises(ConfigurationError) as refused:
         assemble(COMPONENTS)
     assert refused.value.reasons.keys() == {variable}
+
+
+@pytest.mark.parametrize(
+    ("hosts", "is_served"),
+    [
+        (None, False),
+        ("localhost,example.com", False),
+        ("*.api.example.com", False),
+        ("localhost,api.example.com", True),
+        ("*.example.com", True),
+        ("*", True),
+    ],
+)
+def test_the_public_address_must_be_one_that_is_served(
+    monkeypatch: pytest.MonkeyPatch, hosts: str | None, *, is_served: bool
+) -> None:
+    monkeypatch.delenv("ALLOWED_HOSTS", raising=False)
+    monkeypatch.setenv("PUBLIC_URL", "https://API.example.com:8443")
+    if hosts is not None:
+        monkeypatch.setenv("ALLOWED_HOSTS", hosts)
+    with nullcontext() if is_served else pytest.raises(ConfigurationError) as refused:
+        assemble([add_server])
+    if refused is not None:
+        assert "PUBLIC_URL" in refused.value.reasons["ALLOWED_HOSTS"]
 
 
 @pytest.mark.parametrize("secret", ["", "short", "change-me-" * 5])

@@ -10,6 +10,9 @@ Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+MOST_ELEMENTS = 100
+"""Of a header field that is a list: each costs time, and no client has so many."""
+
 
 def header_values(scope: Scope, name: bytes) -> list[bytes]:
     """All values of a request header; `name` in lower case."""
@@ -20,6 +23,11 @@ def header(scope: Scope, name: bytes) -> str | None:
     """The value of a request header, its repetitions joined by commas (RFC 9110, 5.3)."""
     values = header_values(scope, name)
     return b", ".join(values).decode("latin-1") if values else None
+
+
+def elements(value: str) -> list[str]:
+    """The elements of a header field that is a list; of a list beyond all use the first ones."""
+    return value.split(",", MOST_ELEMENTS)[:MOST_ELEMENTS]
 
 
 def with_headers(send: Send, headers: Iterable[Header]) -> Send:

@@ -10,15 +10,23 @@ from typing import Literal
 import structlog
 from pydantic_settings import SettingsConfigDict
 
+from app.chassis.asgi import Scope
 from app.chassis.settings import Duration, PositiveDuration, Settings
 
 Check = Callable[[], Awaitable[None]]
 Outcome = Literal["ok", "failing"]
 
+PROBES = frozenset({"/health/live", "/health/ready", "/health/startup"})
+
 # What the service can do without must not make the answer itself too late for the balancer.
 SOFT_SHARE = 2
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
+
+
+def is_probe(scope: Scope) -> bool:
+    """Whether an orchestrator asks: often, by the instance's own address and without a token."""
+    return scope["raw_path"].decode("latin-1") in PROBES
 
 
 class HealthSettings(Settings):

@@ -3,13 +3,14 @@
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_network
 from typing import Any, NoReturn
 from urllib.parse import parse_qsl
 
-from pydantic import BaseModel, Field, HttpUrl, field_validator
+from pydantic import BaseModel, Field, HttpUrl, ValidationInfo, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from app.chassis.asgi import Scope, header
@@ -24,6 +25,14 @@ MOST_MEMBERS = 250
 
 ALLOWED_HOST = re.compile(r"\*|(\*\.)?[a-z0-9._~-]+|\[[0-9a-f:.]+\]")
 ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[^/?#@\s*]+")
+
+
+def is_among(host: str, allowed: Iterable[str]) -> bool:
+    """Whether `allowed` names the host, a domain above it (`*.example.com`), or every one."""
+    return any(
+        entry in ("*", host) or (entry.startswith("*.") and host.endswith(entry[1:]))
+        for entry in allowed
+    )
 
 
 class ServerSettings(Settings):
@@ -45,10 +54,13 @@ class ServerSettings(Settings):
 
     @field_validator("allowed_hosts")
     @classmethod
-    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_hosts(cls, hosts: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
         hosts = tuple(host.lower() for host in hosts)
         if not hosts or not all(map(ALLOWED_HOST.fullmatch, hosts)):
             raise ValueError("must be names without scheme and port; *.example.com for subdomains")
+        own: HttpUrl | None = info.data.get("public_url")
+        if own is not None and not is_among(own.host or "", hosts):
+            raise ValueError("must name the host of PUBLIC_URL, too")
         return hosts
 
     @field_validator("trusted_proxies")
@@ -162,12 +174,14 @@ def render_resource(
         PreconditionFailed: the client asked for another version, in `If-Match`.
     """
     headers = {"etag": etag(version)}
+    body = view.model_dump_json().encode()
     if conditions is not None and conditions.not_modified(version):
-        return Rendered(304, headers, b"")
+        # The length is that of what is not sent: whether it would be compressed depends on it.
+        return Rendered(304, {**headers, "content-length": str(len(body))}, b"")
     if location is not None:
         headers["location"] = location
     headers["content-type"] = JSON
-    return Rendered(201 if location else 200, headers, view.model_dump_json().encode())
+    return Rendered(201 if location else 200, headers, body)
 
 
 def render(view: BaseModel, status: int = 200) -> Rendered:

@@ -128,6 +128,7 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._in_body = False
+        self._bytes = 0
         self._body_arrived()
         super().on_message_complete()
 
@@ -191,7 +192,8 @@ class LimitedProtocol(HttpToolsProtocol):
         """
         self._head_arrived()
         if self._serving is None or self._serving.response_complete:
-            self._answer(problem)
+            if not self._in_body:  # else it has its answer
+                self._answer(problem)
         elif self._serving is not self.cycle or not self._in_body:
             self._serving.keep_alive = False
             self.pipeline.clear()

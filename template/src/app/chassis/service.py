@@ -29,6 +29,8 @@ class Service:
     def __init__(self) -> None:
         self.checks = HealthChecks()
         self.forms: set[str] = set()
+        self.request_headers: set[str] = set()
+        self.response_headers: set[str] = set()
         self.middleware: list[Middleware] = []
         self.settings: list[Settings] = []
         self._provided: dict[type, object] = {}

@@ -18,6 +18,7 @@ from app.chassis.asgi import (
     Scope,
     Send,
     add_vary,
+    elements,
     header,
     with_headers,
 )
@@ -25,11 +26,10 @@ from app.chassis.errors import PROBLEM_MEDIA_TYPE, Gone, NotAcceptable, Problem
 from app.chassis.http import JSON
 
 VERSIONS = (1,)
-CURRENT = VERSIONS[-1]
 VENDOR_TYPE = f"application/vnd.{about.SLUG}+json"
 
 _VERSIONED = re.compile(r"/v([0-9]{1,4})(?:/|$)")
-_UNVERSIONED = ("health", "metrics", "openapi.json", "docs", "problems", ".well-known")
+_UNVERSIONED = ("health", "openapi.json", "docs", "problems", ".well-known")
 _PRODUCED = frozenset({JSON, PROBLEM_MEDIA_TYPE, "application/*", "*/*"})
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -90,7 +90,7 @@ def _has_versions(path: str) -> bool:
 def parse_accept(text: str) -> list[Accepted]:
     """Read `Accept`, heaviest first, refused ones last; what is not well-formed is passed over."""
     ranges: list[Accepted] = []
-    for item in text.lower().split(","):
+    for item in elements(text.lower()):
         media_type, *parameters = (part.strip() for part in item.split(";"))
         named = dict(part.split("=", 1) for part in parameters if "=" in part)
         try:

@@ -14,6 +14,7 @@ from app.chassis.middleware.media_types import MediaTypes
 from app.chassis.middleware.repeated_fields import RepeatedFields
 from app.chassis.middleware.request_context import RequestContext, RouteOf
 from app.chassis.middleware.security_headers import SecurityHeaders
+from app.chassis.middleware.server_options import ServerOptions
 from app.chassis.problems import ProblemRenderer
 from app.chassis.service import Service
 from app.chassis.versioning import ContentNegotiation, Deprecation, Deprecations
@@ -54,10 +55,11 @@ def with_middleware(
     app = limits = InputLimits(app, http)
     service.provide(limits)
     app = Deprecations(app, planned)
+    app = ServerOptions(app)
     app = AllowedHosts(app, server.allowed_hosts, only_https=server.is_public_over_https)
     app = ErrorBoundary(app, service.get(ProblemRenderer))
     app = HeadRequests(app)
-    app = CrossOrigin(app, http.cors_origins)
+    app = CrossOrigin(app, http.cors_origins, service.request_headers, service.response_headers)
     app = SecurityHeaders(app)
     app = RequestContext(app, route_of)
     return _Dispatcher(app, framework, service.checks)

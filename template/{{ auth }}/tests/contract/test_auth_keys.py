@@ -22,6 +22,7 @@ def key_ids(server: ServiceProcess) -> list[str]:
 def test_the_keys_are_published_without_their_private_halves(client: httpx2.Client) -> None:
     response = client.get("/.well-known/jwks.json")
     assert response.headers["cache-control"].startswith("public")
+    assert response.headers["content-type"] == "application/jwk-set+json"
     (key,) = response.json()["keys"]
     assert set(key) == {"kty", "crv", "x", "y", "kid", "alg", "use"}
     assert (key["alg"], key["use"]) == ("ES256", "sig")
@@ -92,3 +93,10 @@ def test_weak_settings_are_refused(environment: dict[str, str], variable: str, v
     result = run_command("serve", **{**environment, variable: value})
     assert result.returncode == 2
     assert variable in result.stderr
+
+
+def test_an_issuers_name_beside_its_address_is_refused(environment: dict[str, str]) -> None:
+    both = {"AUTH_ISSUER": "elsewhere", "AUTH_ISSUER_URL": "https://issuer.example"}
+    result = run_command("serve", **{**environment, **both})
+    assert result.returncode == 2
+    assert "AUTH_ISSUER: " in result.stderr

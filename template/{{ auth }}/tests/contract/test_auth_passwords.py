@@ -1,12 +1,15 @@
 """Passwords are kept as Argon2id; hashes that users brought along are replaced as they sign in."""
 
 from collections.abc import Generator
+from uuid import uuid4
 
 import bcrypt
 import httpx2
 import psycopg
 import pytest
 
+from app import about
+from app.chassis.auth.schemas import SHORTEST_PASSWORD
 from tests.kit.identity import StartService, anonymous_client, password_grant, register
 
 LENIENT = {"AUTH_ATTEMPTS_PER_ACCOUNT": "1000", "TRUSTED_PROXIES": "127.0.0.1"}
@@ -118,6 +121,38 @@ def test_a_password_that_many_people_have_is_refused(client: httpx2.Client, pass
     (violation,) = response.json()["errors"]
     assert violation["pointer"] == "#/password"
     assert violation["detail"] == "is among the most common passwords"
+    assert password not in response.text
+
+
+def test_a_password_is_the_same_however_its_characters_are_composed(client: httpx2.Client) -> None:
+    composed, decomposed = "pässwörter", "pa\u0308sswo\u0308rter"
+    for registered, typed in ((composed, decomposed), (decomposed, composed)):
+        email = register(client, password=registered)
+        assert password_grant(client, email, typed).status_code == 200
+        assert password_grant(client, email, "passworter").status_code == 400
+
+
+@pytest.mark.parametrize(("length", "status"), [(7, 422), (8, 201), (128, 201), (129, 422)])
+def test_characters_count_as_they_are_composed(
+    client: httpx2.Client, length: int, status: int
+) -> None:
+    body = {"email": f"{uuid4().hex}@users.example.com", "password": "e\u0301" * length}
+    assert client.post("/v1/users", json=body).status_code == status
+
+
+NAMES = ["ada.lovelace@users.example.com", "Ada.Lovelace", about.TITLE, about.SLUG.upper()]
+
+
+@pytest.mark.parametrize("password", [name for name in NAMES if len(name) >= SHORTEST_PASSWORD])
+def test_neither_ones_address_nor_the_services_name_is_a_password(
+    client: httpx2.Client, password: str
+) -> None:
+    body = {"email": "Ada.Lovelace@users.example.com", "password": password}
+    response = client.post("/v1/users", json=body)
+    assert response.status_code == 422
+    (violation,) = response.json()["errors"]
+    assert violation["pointer"] == "#/password"
+    assert violation["detail"] == "must not be your email address or the name of this service"
     assert password not in response.text
 
 

@@ -17,6 +17,7 @@ from tests.kit.identity import (
 )
 from tests.kit.locks import waiting_for_locks
 from tests.kit.waiting import eventually
+from tests.kit.wire import connection_to
 
 Sql = psycopg.Connection[tuple[object, ...]]
 
@@ -105,24 +106,22 @@ def test_a_refresh_that_waits_while_another_replica_exchanges_its_token_ends_not
         assert refresh_grant(here, served.json()["refresh_token"]).status_code == 200
 
 
-def test_who_does_not_wait_for_the_answer_keeps_the_session(
-    start_service: StartService, environment: dict[str, str]
-) -> None:
-    with (
-        anonymous_client(start_service, AUTH_REVOCATION_DELAY="0") as client,
-        psycopg.connect(environment["DATABASE_URL"], autocommit=True) as sql,
-        ThreadPoolExecutor(1) as pool,
-    ):
-        user = new_identity(client)
-        token = user.tokens["refresh_token"]
-        caller = {"Authorization": f"Bearer {user.tokens['access_token']}"}
-        form = {"grant_type": "refresh_token", "refresh_token": token}
-        with psycopg.connect(environment["DATABASE_URL"]) as holder:
-            holder.execute("LOCK TABLE revoked_tokens IN ACCESS EXCLUSIVE MODE")
-            late = pool.submit(client.post, "/v1/tokens", data=form, headers=caller)
-            eventually(lambda: waiting_for_locks(sql))  # it has come in, and is asked who it is
+def test_who_does_not_wait_for_the_answer_keeps_the_session(start_service: StartService) -> None:
+    with start_service() as server, httpx2.Client(base_url=server.url) as client:
+        token = refresh_token(client)
+        body = f"grant_type=refresh_token&refresh_token={token}"
+        head = [
+            "POST /v1/tokens HTTP/1.1",
+            "Host: localhost",
+            "Content-Type: application/x-www-form-urlencoded",
+            f"Content-Length: {len(body)}",
+        ]
+        with connection_to(server) as late:
+            late.sendall("\r\n".join([*head, "", body[:-1]]).encode())
+            time.sleep(0.5)  # it has come in, but for its last byte
             served = refresh_grant(client, token)
-        assert late.result().status_code == 401
+            late.sendall(body[-1:].encode())
+            assert late.recv(12) == b"HTTP/1.1 401"
         assert refresh_grant(client, served.json()["refresh_token"]).status_code == 200
 
 

@@ -1,6 +1,7 @@
 """Registering and signing in: who has no account learns nothing, who guesses is slowed down."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import httpx2
@@ -17,6 +18,7 @@ from tests.kit.identity import (
     register,
     request_token,
 )
+from tests.kit.locks import waiting_for_locks
 from tests.kit.waiting import eventually
 from tests.kit.wire import half_a_request
 
@@ -211,6 +213,37 @@ def test_a_disabled_user_can_neither_sign_in_nor_refresh(client: httpx2.Client, 
     sql.execute("UPDATE users SET disabled_at = now() WHERE email = %s", [user.email])
     assert password_grant(client, user.email).status_code == 400
     assert refresh_grant(client, user.tokens["refresh_token"]).status_code == 401
+
+
+def test_a_user_who_is_disabled_while_signing_in_gets_no_session(
+    client: httpx2.Client, environment: dict[str, str], sql: Sql
+) -> None:
+    email = register(client)
+    with ThreadPoolExecutor(1) as pool, psycopg.connect(environment["DATABASE_URL"]) as admin:
+        admin.execute("SELECT 1 FROM users WHERE email = %s FOR UPDATE", [email])
+        signing_in = pool.submit(password_grant, client, email)
+        eventually(lambda: waiting_for_locks(sql))  # the password was right
+        admin.execute("UPDATE users SET disabled_at = now() WHERE email = %s", [email])
+        admin.commit()
+        assert signing_in.result().status_code == 400
+
+
+def test_what_is_logged_about_tokens_names_the_user(start_service: StartService) -> None:
+    with start_service() as server, httpx2.Client(base_url=server.url) as client:
+        user, other = new_identity(client), new_identity(client)
+        refresh_grant(client, user.tokens["refresh_token"])
+        refresh_grant(client, user.tokens["refresh_token"])
+        refresh_grant(client, "unknown")
+        for kind in ("access_token", "refresh_token"):
+            client.post("/v1/token-revocations", data={"token": other.tokens[kind]})
+        server.terminate()
+        first, second = [line["user_id"] for line in server.events("signed_in")]
+        (reused,) = server.events("refresh_token_reused")
+        refused = server.events("refresh_refused")
+        revoked = server.events("token_revoked")
+    assert reused["user_id"] == first
+    assert [line["user_id"] for line in refused] == [first, None]
+    assert [line["user_id"] for line in revoked] == [second] * 2
 
 
 def test_sign_ins_are_logged_and_credentials_are_not(start_service: StartService) -> None:

@@ -96,6 +96,14 @@ def test_refused_requests_do_not_keep_the_caller_out(url: str) -> None:
     assert refusals > 0
 
 
+def test_other_origins_may_read_what_is_left(start_service: StartService) -> None:
+    origin = {"Origin": "https://shop.example"}
+    with start_service(HTTP_CORS_ORIGINS="https://shop.example") as server:
+        headers = httpx2.get(server.url + COUNTED, headers=origin).headers
+    exposed = headers["access-control-expose-headers"].lower().split(", ")
+    assert {name for name in headers if "ratelimit" in name} <= set(exposed)
+
+
 def test_probes_are_not_counted(url: str) -> None:
     caller = somebody()
     statuses(url, 6, caller)
@@ -103,6 +111,7 @@ def test_probes_are_not_counted(url: str) -> None:
         response = httpx2.get(f"{url}/health/{probe}", headers=caller)
         assert response.status_code == 200
         assert "ratelimit" not in response.headers
+    assert httpx2.get(f"{url}/health/nothing-here", headers=caller).status_code == 429
 
 
 @pytest.mark.parametrize(

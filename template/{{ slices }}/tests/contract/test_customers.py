@@ -7,6 +7,8 @@ import pytest
 
 from tests.kit.shop import MERGE_PATCH, customer_body, new_customer, new_order, patch, pointers
 
+JSON = {"Content-Type": "application/json"}
+
 
 def test_a_new_customer_is_where_location_says(client: httpx2.Client) -> None:
     response = client.post("/v1/customers", json=customer_body(name="Grace Hopper"))
@@ -102,6 +104,19 @@ def test_a_patch_with_one_invalid_member_changes_nothing(
     path = f"/v1/customers/{customer['id']}"
     assert patch(client, path, body).status_code == 422
     assert client.get(path).json() == customer
+
+
+def test_no_body_is_no_json(client: httpx2.Client) -> None:
+    path = f"/v1/customers/{new_customer(client)['id']}"
+    for method, url, headers in (
+        ("POST", "/v1/customers", JSON),
+        ("PUT", path, JSON),
+        ("PATCH", path, MERGE_PATCH),
+        ("POST", "/v1/customers", {}),
+    ):
+        response = client.request(method, url, headers={**headers, "If-Match": "*"})
+        assert response.status_code == 400
+        assert response.json()["detail"] == "The body is empty."
 
 
 def test_a_patch_of_another_media_type_is_refused(client: httpx2.Client) -> None:

@@ -6,9 +6,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -19,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.bootstrap import COMPONENTS
 from app.chassis.database import DatabaseSettings, Model
+from app.chassis.database import migrate as module
 from app.chassis.database.migrate import LOCK, has_model, migrate, migration_engine
 from tests.kit.processes import run_command, run_process
 from tests.kit.servers import database
@@ -125,6 +127,16 @@ def test_a_migration_that_pauses_for_long_loses_its_locks(empty: str) -> None:
     engine.dispose()
 
 
+def test_what_the_address_sets_for_a_session_is_set(empty: str) -> None:
+    url = make_url(empty).update_query_dict({"options": "-c geqo_seed=0.5"})
+    values = {"url": url.render_as_string(hide_password=False)}
+    engine = migration_engine(DatabaseSettings.model_validate(values))
+    with engine.connect() as connection:
+        settings = "SELECT current_setting('geqo_seed'), current_setting('lock_timeout')"
+        assert connection.execute(text(settings)).one() == ("0.5", "5s")
+    engine.dispose()
+
+
 def test_a_second_migration_waits_for_the_first(empty: str, environment: dict[str, str]) -> None:
     with psycopg.connect(empty) as first:
         first.execute("SELECT pg_advisory_lock(%s)", [LOCK])
@@ -147,17 +159,106 @@ def test_the_branch_of_a_pattern_that_was_switched_off_is_left_alone(empty: str)
         migrate(settings)
 
 
-def test_an_older_release_leaves_a_newer_schema_as_it_is(empty: str) -> None:
-    settings = DatabaseSettings.model_validate({"url": empty})
-    migrate(settings)
+def test_an_older_release_leaves_a_newer_schema_as_it_is_and_says_so(
+    empty: str, environment: dict[str, str]
+) -> None:
+    migrate(DatabaseSettings.model_validate({"url": empty}))
     query = "SELECT version_num FROM alembic_version ORDER BY 1"
     with psycopg.connect(empty, autocommit=True) as connection:
         connection.execute(
             "UPDATE alembic_version SET version_num = 'app_9999' WHERE version_num = 'app_0001'"
         )
         before = connection.execute(query).fetchall()
-        migrate(settings)
+        done = run_command("migrate", **{**environment, "DATABASE_URL": empty})
+        assert done.returncode == 0
+        assert '"revisions": ["app_9999"], "taken_for_applied": ["app_0001"]' in done.stdout
         assert connection.execute(query).fetchall() == before
+
+
+BERTHS = """
+from alembic import op
+revision, down_revision = "{name}", {parent}
+branch_labels, depends_on = {labels}, "app_0001"
+def upgrade() -> None: op.execute("CREATE TABLE {name} (id bigint)")
+def downgrade() -> None: op.execute("DROP TABLE {name}")
+"""
+AddMigration = Callable[[str, str | None], None]
+
+
+@pytest.fixture
+def add_migration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AddMigration:
+    """Gives this release another branch, whose migrations make a table of their name each."""
+    shutil.copytree(ROOT / "migrations", tmp_path / "migrations")
+    monkeypatch.setattr(module, "LOCATION", tmp_path / "migrations")
+
+    def add(name: str, parent: str | None) -> None:
+        labels = None if parent else ("berths",)
+        code = BERTHS.format(name=name, parent=repr(parent), labels=labels)
+        (tmp_path / "migrations" / "versions" / f"{name}.py").write_text(code)
+
+    return add
+
+
+def versions(
+    connection: psycopg.Connection[tuple[str]], table: LiteralString = "alembic_version"
+) -> set[str]:
+    found = connection.execute(f"SELECT version_num FROM {table}").fetchall()
+    return {version for (version,) in found}
+
+
+def test_an_older_release_migrates_the_branches_that_no_newer_one_has(
+    empty: str, add_migration: AddMigration
+) -> None:
+    settings = DatabaseSettings.model_validate({"url": empty})
+    migrate(settings)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("DELETE FROM alembic_version WHERE version_num = 'app_0001'")
+        connection.execute("INSERT INTO alembic_version VALUES ('app_9999')")
+        before = versions(connection)
+        add_migration("berths_0001", None)
+        migrate(settings)
+        assert versions(connection) == before | {"berths_0001"}
+        connection.execute("SELECT FROM berths_0001")
+
+
+def test_a_branch_that_a_newer_release_has_left_is_newer_still_when_it_is_back(
+    empty: str, add_migration: AddMigration
+) -> None:
+    settings = DatabaseSettings.model_validate({"url": empty})
+    migrate(settings)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        connection.execute("INSERT INTO alembic_version_aside VALUES ('berths_0002')")
+        before = versions(connection)
+        add_migration("berths_0001", None)
+        migrate(settings)
+        assert versions(connection) == before - {"app_0001"} | {"berths_0002"}
+        assert "app_0001" in versions(connection, "alembic_version_implied")
+        assert connection.execute("SELECT to_regclass('berths_0001')").fetchone() == (None,)
+
+
+def test_an_interrupted_migration_of_an_older_release_loses_no_newer_version(
+    empty: str, add_migration: AddMigration, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise SystemExit
+
+    settings = DatabaseSettings.model_validate({"url": empty})
+    add_migration("berths_0001", None)
+    add_migration("berths_0002", "berths_0001")
+    migrate(settings)
+    with psycopg.connect(empty, autocommit=True) as connection:
+        before = versions(connection)
+        assert "berths_0002" in before
+        (module.LOCATION / "versions" / "berths_0002.py").unlink()
+        with monkeypatch.context() as patch:
+            patch.setattr("alembic.command.upgrade", interrupt)
+            with pytest.raises(SystemExit):
+                migrate(settings)
+        migrate(settings)
+        assert versions(connection) == before
+        add_migration("berths_0002", "berths_0001")
+        migrate(settings)
+        assert versions(connection) == before
 
 
 def test_the_sql_of_every_migration_is_safe() -> None:

@@ -4,7 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -51,10 +51,10 @@ class Changes:
     migrations: Path
     names: list[str] = field(default_factory=lambda: ["app_0001"])
 
-    def add(self, step: int) -> None:
+    def add(self, step: int, adapt: Callable[[str], str] = str) -> None:
         """Make a migration of a step."""
         name = f"app_step_{len(self.names)}"
-        code = MIGRATION.format(name=name, parent=self.names[-1], code=STEPS[step])
+        code = MIGRATION.format(name=name, parent=self.names[-1], code=adapt(STEPS[step]))
         (self.migrations / "versions" / "app" / f"{name}.py").write_text(code)
         self.names.append(name)
 
@@ -148,6 +148,48 @@ def test_a_column_is_renamed_while_old_and_new_code_write(changes: Changes) -> N
         assert connection.execute(differing).fetchone() == (0,)
     with writing(changes.url, "grams"):
         changes.apply(CONTRACT)
+
+
+def test_a_new_column_that_would_win_over_what_old_code_writes_is_refused(changes: Changes) -> None:
+    with_default = "BigInteger(), server_default='0'"
+    changes.add(EXPAND, lambda step: step.replace("BigInteger()", with_default))
+    with pytest.raises(ValueError, match=r"parcels\.grams has a default"):
+        changes.run()
+
+
+def test_a_default_of_the_old_column_serves_both_releases(changes: Changes) -> None:
+    changes.apply(EXPAND)
+    with psycopg.connect(changes.url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE parcels ALTER COLUMN weight SET DEFAULT 3")
+        for columns, written in (("weight", 5), ("grams", 5), ("depot_id", 3)):
+            insert = f"INSERT INTO parcels ({columns}) VALUES (5) RETURNING weight, grams"
+            assert connection.execute(insert.encode()).fetchone() == (written, written)
+
+
+PARTITIONED = """
+DROP TABLE parcels;
+CREATE TABLE parcels (id bigint NOT NULL, depot_id bigint, weight bigint NOT NULL)
+    PARTITION BY RANGE (id);
+CREATE TABLE "Few parcels" PARTITION OF parcels FOR VALUES FROM (0) TO (100);
+CREATE TABLE "Many parcels" PARTITION OF parcels FOR VALUES FROM (100) TO (50000);
+INSERT INTO parcels SELECT n, 1, n FROM generate_series(0, 49999) n;
+"""
+INHERITED = """
+CREATE TABLE more_parcels () INHERITS (parcels);
+INSERT INTO more_parcels SELECT * FROM parcels;
+TRUNCATE ONLY parcels;
+"""
+
+
+@pytest.mark.parametrize("tables", [PARTITIONED, INHERITED])
+def test_a_table_of_several_parts_is_filled_to_its_end(changes: Changes, tables: str) -> None:
+    with psycopg.connect(changes.url, autocommit=True) as connection:
+        connection.execute(tables.encode())
+        changes.apply(EXPAND)
+        changes.add(FILL, lambda step: step.replace("grams IS NULL", "parcels.grams IS NULL"))
+        changes.run()
+        left = "SELECT count(*) FROM parcels WHERE weight IS DISTINCT FROM grams"
+        assert connection.execute(left.encode()).fetchone() == (0,)
 
 
 def test_constraints_and_indexes_are_added_while_others_write(changes: Changes) -> None:

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager, suppress
 import psycopg
 import pytest
 import structlog
-from sqlalchemy import text
+from sqlalchemy import make_url, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from app.chassis.database import Database, DatabaseSettings, add_database, transactional
@@ -89,6 +89,12 @@ class Accounts:
         if fail:
             raise ZeroDivisionError
 
+    @transactional("REPEATABLE READ")
+    async def read_twice(self) -> None:
+        await self.nested()
+        async with self.database.transaction("READ COMMITTED"):
+            await self.withdraw_if_both_cover("a", 150)
+
     @transactional()
     async def nested(self) -> None:
         await self.change("b", 10)
@@ -120,6 +126,36 @@ async def test_the_number_of_runs_is_bounded(database_url: str) -> None:
         assert any(isinstance(result, Unavailable) for result in results)
 
 
+async def test_the_last_run_is_not_followed_by_a_pause_and_its_failure_is_kept(
+    database_url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assemble([add_logging])
+    monkeypatch.setattr("app.chassis.database.transaction.FIRST_PAUSE_SECONDS", 1e9)
+    async with connected(database_url, transaction_attempts=1) as database:
+        accounts = Accounts(database)
+        withdrawals = [accounts.withdraw_if_both_cover(name, 150) for name in ("a", "b")]
+        async with asyncio.timeout(10):
+            results = await asyncio.gather(*withdrawals, return_exceptions=True)
+    (lost,) = [result for result in results if isinstance(result, Unavailable)]
+    assert isinstance(lost.__cause__, DBAPIError)
+    assert "transaction_retried" not in capsys.readouterr().out
+
+
+async def test_a_transaction_does_not_join_one_that_promises_less(database_url: str) -> None:
+    async with connected(database_url) as database:
+        accounts = Accounts(database)
+        accounts.both_have_read.set()
+        with pytest.raises(RuntimeError, match="cannot join a REPEATABLE READ"):
+            await accounts.read_twice()
+        async with database.transaction():
+            with pytest.raises(RuntimeError, match="cannot join a READ COMMITTED"):
+                await accounts.read_twice()
+        async with database.transaction("SERIALIZABLE"):
+            await accounts.withdraw_if_both_cover("a", 150)
+            await accounts.nested()
+        assert (await accounts.amount("a"), await accounts.amount("b")) == (-50, 110)
+
+
 async def test_callbacks_run_after_the_commit_and_only_then(database_url: str) -> None:
     told: list[str] = []
     async with connected(database_url) as database:
@@ -131,6 +167,25 @@ async def test_callbacks_run_after_the_commit_and_only_then(database_url: str) -
                 database.after_commit(lambda: told.append("never"))
                 raise ZeroDivisionError
     assert told == ["committed"]
+
+
+async def test_a_callback_that_fails_stops_no_other_and_is_no_failure_of_the_transaction(
+    database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assemble([add_logging])
+    told: list[str] = []
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    async def fail_later() -> None:
+        raise ZeroDivisionError
+
+    async with connected(database_url) as database, database.transaction():
+        for callback in (fail, fail_later, lambda: told.append("committed")):
+            database.after_commit(callback)
+    assert told == ["committed"]
+    assert capsys.readouterr().out.count('"after_commit_failed"') == 2
 
 
 async def test_callbacks_of_what_was_undone_are_forgotten(database_url: str) -> None:
@@ -192,6 +247,14 @@ async def test_a_slow_statement_is_cut_off(database_url: str) -> None:
     async with connected(database_url, statement_timeout=0.1) as database:
         with pytest.raises(Unavailable):
             await Accounts(database).sleep(5)
+
+
+async def test_what_the_address_sets_for_a_session_is_set(database_url: str) -> None:
+    url = make_url(database_url).update_query_dict({"options": "-c geqo_seed=0.5"})
+    own = url.render_as_string(hide_password=False)
+    async with connected(own) as database, database.reading() as session:
+        settings = "SELECT current_setting('geqo_seed'), current_setting('statement_timeout')"
+        assert (await session.execute(text(settings))).one() == ("0.5", "5s")
 
 
 async def test_a_unique_violation_is_a_conflict(database_url: str) -> None:

@@ -2,10 +2,21 @@
 
 import zlib
 
-from app.chassis.asgi import ASGIApp, Header, Message, Receive, Scope, Send, add_vary, header
+from app.chassis.asgi import (
+    ASGIApp,
+    Header,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    add_vary,
+    elements,
+    header,
+)
 
 COMPRESSIBLE = (b"application/json", b"application/problem+json", b"application/vnd.", b"text/")
 VARIANT_SUFFIX = "-gzip"
+LENGTH = b"content-length"
 
 
 class Compression:
@@ -28,7 +39,7 @@ class Compression:
                 return
             if start is not None:
                 if start["status"] == 304:
-                    _keep_variant(start, header(scope, b"if-none-match") or "")
+                    self._keep_variant(start, scope)
                 elif self._applies(start, message):
                     accepted = accepts_gzip(header(scope, b"accept-encoding") or "")
                     _compress(start, message, accepted=accepted)
@@ -37,6 +48,22 @@ class Compression:
             await send(message)
 
         await self.app(scope, receive, sending)
+
+    def _keep_variant(self, start: Message, scope: Scope) -> None:
+        """Answer 304 as the 200 would have been, or for the one variant that the client has.
+
+        The 304 says how long the 200 would have been (RFC 9110, 8.6); that is not passed on.
+        """
+        length = next((int(value) for key, value in start["headers"] if key == LENGTH), 0)
+        plain: list[Header] = [item for item in start["headers"] if item[0] != LENGTH]
+        if length >= self.minimum:
+            add_vary(plain, b"Accept-Encoding")
+        chosen, other = plain, [_variant(item) for item in plain]
+        if length >= self.minimum and accepts_gzip(header(scope, b"accept-encoding") or ""):
+            chosen, other = other, chosen
+        known = header(scope, b"if-none-match") or ""
+        only_other = _is_known(other, known) and not _is_known(chosen, known)
+        start["headers"] = other if only_other else chosen
 
     def _applies(self, start: Message, body: Message) -> bool:
         if body.get("more_body", False) or len(body.get("body", b"")) < self.minimum:
@@ -50,7 +77,7 @@ class Compression:
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether the client takes gzip, and no less gladly than no coding (RFC 9110, 12.5.3)."""
     weights: dict[str, float] = {}
-    for item in accept_encoding.lower().split(","):
+    for item in elements(accept_encoding.lower()):
         coding, *parameters = (part.strip() for part in item.split(";"))
         weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
         try:
@@ -67,19 +94,14 @@ def _compress(start: Message, message: Message, *, accepted: bool) -> None:
     if accepted:
         compressor = zlib.compressobj(6, zlib.DEFLATED, 31)  # 31: with a gzip header
         message["body"] = compressor.compress(message["body"]) + compressor.flush()
-        headers = [_variant(item) for item in headers if item[0] != b"content-length"]
+        headers = [_variant(item) for item in headers if item[0] != LENGTH]
         headers.append((b"content-encoding", b"gzip"))
-        headers.append((b"content-length", str(len(message["body"])).encode()))
+        headers.append((LENGTH, str(len(message["body"])).encode()))
     start["headers"] = headers
 
 
-def _keep_variant(start: Message, known: str) -> None:
-    """Answer 304 as the 200 would have been: for the variant that the client has."""
-    headers: list[Header] = list(start["headers"])
-    add_vary(headers, b"Accept-Encoding")
-    variants = [_variant(item) for item in headers]
-    has_variant = any(key == b"etag" and value.decode() in known for key, value in variants)
-    start["headers"] = variants if has_variant else headers
+def _is_known(headers: list[Header], known: str) -> bool:
+    return any(key == b"etag" and value.decode() in known for key, value in headers)
 
 
 def _variant(item: Header) -> Header:

@@ -1,5 +1,7 @@
 """Cross-origin requests: off unless `HTTP_CORS_ORIGINS` lists the origins, compared exactly."""
 
+from collections.abc import Set as AbstractSet
+
 from app.chassis.asgi import (
     ASGIApp,
     Header,
@@ -12,28 +14,47 @@ from app.chassis.asgi import (
     respond,
 )
 
-EXPOSED = (
-    b"Accept-Patch, Allow, Deprecation, ETag, Link, Location, Preference-Applied, RateLimit, "
-    b"RateLimit-Policy, Retry-After, Sunset, WWW-Authenticate, X-RateLimit-Limit, "
-    b"X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
+METHODS = b"GET, HEAD, POST, PUT, PATCH, DELETE"
+RESPONSE_HEADERS = frozenset(
+    {
+        "Accept-Patch",
+        "Allow",
+        "Deprecation",
+        "ETag",
+        "Link",
+        "Location",
+        "Preference-Applied",
+        "Retry-After",
+        "Sunset",
+        "X-Request-ID",
+    }
 )
-ALLOWED = (
-    b"Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, Prefer, traceparent, "
-    b"tracestate, X-Request-ID"
-)
-PREFLIGHT: tuple[Header, ...] = (
-    (b"access-control-allow-methods", b"GET, HEAD, POST, PUT, PATCH, DELETE"),
-    (b"access-control-allow-headers", ALLOWED),
-    (b"access-control-max-age", b"600"),
+REQUEST_HEADERS = frozenset(
+    {"Content-Type", "If-Match", "If-None-Match", "Prefer", "X-Request-ID", "traceparent"}
 )
 
 
 class CrossOrigin:
-    """Lets the listed origins call, without cookies; every other origin gets no CORS header."""
+    """Lets the listed origins call, without cookies; every other origin gets no CORS header.
 
-    def __init__(self, app: ASGIApp, origins: tuple[str, ...]) -> None:
+    `request_headers` and `response_headers` are those of the components, beside the usual ones.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        origins: tuple[str, ...],
+        request_headers: AbstractSet[str],
+        response_headers: AbstractSet[str],
+    ) -> None:
         self.app = app
         self.origins = frozenset(origins)
+        self.exposed = _listed(RESPONSE_HEADERS | response_headers)
+        self.preflight: tuple[Header, ...] = (
+            (b"access-control-allow-methods", METHODS),
+            (b"access-control-allow-headers", _listed(REQUEST_HEADERS | request_headers)),
+            (b"access-control-max-age", b"600"),
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self.origins:
@@ -48,12 +69,16 @@ class CrossOrigin:
                 add_vary(headers, b"Origin")
                 if allowed:
                     headers.append((b"access-control-allow-origin", allowed.encode()))
-                    headers.append((b"access-control-expose-headers", EXPOSED))
+                    headers.append((b"access-control-expose-headers", self.exposed))
                 message["headers"] = headers
             await send(message)
 
         requested = header(scope, b"access-control-request-method")
         if allowed and scope["method"] == "OPTIONS" and requested:
-            await respond(sending, 204, b"", PREFLIGHT)
+            await respond(sending, 204, b"", self.preflight)
         else:
             await self.app(scope, receive, sending)
+
+
+def _listed(names: AbstractSet[str]) -> bytes:
+    return ", ".join(sorted(names)).encode()

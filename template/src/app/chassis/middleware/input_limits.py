@@ -13,9 +13,9 @@ from app.chassis.errors import (
     UnsupportedMediaType,
     UriTooLong,
 )
+from app.chassis.health import is_probe
 from app.chassis.http import HttpSettings
 
-EXEMPT = "/health/"
 CHECKED = frozenset(
     {b"content-length", b"transfer-encoding", b"content-encoding", b"content-range"}
 )
@@ -30,7 +30,7 @@ class InputLimits:
         self.in_flight = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(EXEMPT):
+        if is_probe(scope):
             await self.app(scope, receive, send)
             return
         if self.in_flight >= self.settings.max_concurrent_requests:
@@ -47,6 +47,8 @@ class InputLimits:
         if len(scope["raw_path"]) + len(scope["query_string"]) > most:
             raise UriTooLong
         if "\n" in scope["path"]:  # the `$` of a route's pattern would pass over it
+            raise NotFound
+        if b"%2f" in scope["raw_path"].lower():  # is no `/`, which routes take it for
             raise NotFound
         size = 0
         for key, value in scope["headers"]:

@@ -10,6 +10,7 @@ import structlog
 from uuid_utils import uuid7
 
 from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send, header_values
+from app.chassis.health import is_probe
 from app.chassis.problems import FAILURE
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9/+_=-]{1,128}")
@@ -17,7 +18,6 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9/+_=-]{1,128}")
 TRACEPARENT = re.compile(
     rb"(?!ff|00.{54})[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
-QUIET_PATHS = ("/health/", "/metrics")
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger("app.access")
 
@@ -46,7 +46,7 @@ class RequestContext:
 
     def _log(self, scope: Scope, status: int | None) -> None:
         seconds, failure = time.monotonic() - scope["app.arrived"], scope.get(FAILURE)
-        if status is not None and status < 500 and scope["path"].startswith(QUIET_PATHS):
+        if status is not None and status < 500 and is_probe(scope):
             return
         client = scope.get("client")
         write = log.error if status is not None and status >= 500 else log.info

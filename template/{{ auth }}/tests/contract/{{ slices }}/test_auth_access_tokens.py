@@ -269,6 +269,17 @@ def test_an_expired_token_does_not_keep_its_user_from_the_public_routes(
     assert issuer.post("/v1/tokens", data=form, headers=headers).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/.well-known/jwks.json", "/health/live"])
+def test_who_needs_no_token_does_not_wait_for_what_is_asked_about_it(
+    issuer: httpx2.Client, user: Identity, environment: dict[str, str], path: str
+) -> None:
+    with psycopg.connect(environment["DATABASE_URL"]) as holder:
+        holder.execute("LOCK TABLE users, token_families, revoked_tokens IN ACCESS EXCLUSIVE MODE")
+        started = time.monotonic()
+        assert issuer.get(path, headers=user.headers).status_code == 200
+    assert time.monotonic() - started < 1
+
+
 def test_a_revoked_access_token_is_refused_and_only_that_one(issuer: httpx2.Client) -> None:
     user = new_identity(issuer)
     other = remade(user)
@@ -308,6 +319,20 @@ def test_a_session_that_ends_by_reuse_is_over_at_once_where_that_was_seen(
     assert_refused(use(client, newest))
 
 
+@pytest.mark.parametrize("kind", ["access_token", "refresh_token"])
+def test_a_revoked_token_costs_no_query_when_it_comes_again(
+    client: httpx2.Client, environment: dict[str, str], kind: str
+) -> None:
+    user = new_identity(client)
+    token = user.tokens["access_token"]
+    client.post("/v1/token-revocations", data={"token": user.tokens[kind]})
+    assert_refused(use(client, token))
+    time.sleep(1.1)
+    with psycopg.connect(environment["DATABASE_URL"]) as holder:
+        holder.execute("LOCK TABLE users, token_families, revoked_tokens IN ACCESS EXCLUSIVE MODE")
+        assert_refused(use(client, token))
+
+
 def test_a_disabled_user_loses_access(
     issuer: httpx2.Client, sql: psycopg.Connection[tuple[object, ...]]
 ) -> None:
@@ -315,6 +340,8 @@ def test_a_disabled_user_loses_access(
     assert use(issuer, user.tokens["access_token"]).status_code == 200
     sql.execute("UPDATE users SET disabled_at = now() WHERE email = %s", [user.email])
     assert_refused(use(issuer, user.tokens["access_token"]))
+    sql.execute("UPDATE users SET disabled_at = NULL WHERE email = %s", [user.email])
+    assert use(issuer, user.tokens["access_token"]).status_code == 200
 
 
 def test_a_retired_key_verifies_and_a_removed_one_does_not(

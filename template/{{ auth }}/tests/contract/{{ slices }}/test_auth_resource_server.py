@@ -1,14 +1,17 @@
 """With `AUTH_ISSUER_URL` the tokens of an OpenID provider are accepted, and no others."""
 
+import json
 import time
 from collections.abc import Generator
 from typing import Any
 
 import httpx2
 import pytest
+from jwt.algorithms import ECAlgorithm
 
+from tests.kit.forgery import es256
 from tests.kit.identity import StartService, anonymous_client, new_identity, new_key
-from tests.kit.provider import Provider, run_provider
+from tests.kit.provider import KEYS, Provider, run_provider
 from tests.kit.shop import new_customer
 
 
@@ -102,6 +105,37 @@ def test_the_document_names_the_provider_and_no_route_of_its_own(
         "type": "openIdConnect",
         "openIdConnectUrl": f"{provider.url}/.well-known/openid-configuration",
     }
+
+
+@pytest.mark.parametrize("kind", ["application/at+jwt", "AT+JWT", "Application/AT+JWT"])
+def test_a_type_may_be_written_in_every_way(
+    provider: Provider, start_service: StartService, kind: str
+) -> None:
+    settings = {"AUTH_AUDIENCE": "order-service", "AUTH_ISSUER_URL": provider.url}
+    with anonymous_client(start_service, **settings, AUTH_ISSUER_TOKEN_TYPES=kind) as client:
+        for written in ("at+jwt", "application/at+jwt", "AT+jwt"):
+            assert use(client, provider.token(typ=written)) == 200
+        assert use(client, provider.token(typ="jwt")) == 401
+
+
+@pytest.mark.parametrize("name", [{"kid": "only"}, {}], ids=["named", "unnamed"])
+def test_the_only_key_needs_no_name(start_service: StartService, name: dict[str, str]) -> None:
+    with run_provider() as provider:
+        key = provider.keys["k1"]
+        jwk = {**ECAlgorithm.to_jwk(key.public_key(), as_dict=True), **name}
+        provider.instead[KEYS] = json.dumps({"keys": [jwk]}).encode()
+        settings = {"AUTH_AUDIENCE": "order-service", "AUTH_ISSUER_URL": provider.url}
+        header = {"alg": "ES256", "typ": "at+jwt"}
+        with anonymous_client(start_service, **settings, AUTH_ISSUER_COOLDOWN="1") as client:
+            assert use(client, provider.signed(es256(key), header)) == 200
+            assert use(client, provider.signed(es256(new_key()), header)) == 401
+            assert use(client, provider.signed(es256(key), {**header, "kid": ""})) == 401
+    with run_provider() as provider:
+        provider.keys["k2"] = new_key()
+        settings = {"AUTH_AUDIENCE": "order-service", "AUTH_ISSUER_URL": provider.url}
+        with anonymous_client(start_service, **settings) as client:
+            assert use(client, provider.token()) == 200
+            assert use(client, provider.signed(es256(provider.keys["k1"]), header)) == 401
 
 
 def test_while_the_provider_is_down_its_known_keys_stay_good(start_service: StartService) -> None:

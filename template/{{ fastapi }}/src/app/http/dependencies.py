@@ -7,6 +7,7 @@ from fastapi import Body, Depends, Header, Request, Response
 from fastapi.routing import APIRoute
 
 from app.chassis.conditional import Conditions
+from app.chassis.errors import BadRequest
 from app.chassis.http import Rendered, ServerSettings, page_links, parse_json
 from app.chassis.listing.pages import PageLinks
 from app.chassis.middleware.media_types import MERGE_PATCH
@@ -17,6 +18,13 @@ T = TypeVar("T")
 
 class JsonRequest(Request):
     """A request whose body is read as JSON, and nothing but JSON."""
+
+    async def body(self) -> bytes:
+        """Read the whole body."""
+        body = await super().body()
+        if not body:
+            raise BadRequest("The body is empty.")
+        return body
 
     async def json(self) -> Any:
         """Parse the body."""

@@ -43,9 +43,12 @@ class JsonRequest(Request[Any, Any, Any]):
     async def body(self) -> bytes:
         """Read the whole body."""
         try:
-            return await super().body()
+            body = await super().body()
         except InternalServerException:
             raise BadRequest("The body is not complete.") from None
+        if not body and self.route_handler.parsed_data_field is not None:
+            raise BadRequest("The body is empty.")
+        return body
 
     async def json(self) -> Any:
         """Parse the body."""

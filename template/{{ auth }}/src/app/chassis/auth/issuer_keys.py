@@ -11,7 +11,7 @@ import structlog
 from anyio import to_thread
 from jwt import PyJWK
 
-from app.chassis.auth.keys import PublicKey, VerificationKey, algorithm_of
+from app.chassis.auth.keys import UNNAMED, PublicKey, VerificationKey, algorithm_of
 from app.chassis.auth.settings import AuthSettings
 from app.chassis.errors import Unavailable
 
@@ -56,6 +56,8 @@ class IssuerKeys:
 
     async def find(self, kid: str) -> VerificationKey | None:
         """Return the issuer's key with this id, or None where it has none.
+
+        Its only key needs no id (OpenID Connect Core, 10.1).
 
         Raises:
             Unavailable: the issuer's keys could not be fetched even once.
@@ -119,8 +121,10 @@ def _verification_keys(document: dict[str, Any]) -> dict[str, VerificationKey]:
     entries = document["keys"]
     if not isinstance(entries, list):
         raise TypeError("no list of keys")
-    keys = map(_verification_key, cast("list[Any]", entries))
-    return {key.kid: key for key in keys if key is not None}
+    keys = [_verification_key(entry) for entry in cast("list[Any]", entries)]
+    named = {key.kid: key for key in keys if key is not None and key.kid != UNNAMED}
+    only = keys[0] if len(keys) == 1 else None
+    return named if only is None else {**named, UNNAMED: only}
 
 
 def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:
@@ -132,6 +136,6 @@ def _verification_key(entry: dict[str, Any]) -> VerificationKey | None:
         usual, algorithm = algorithm_of(public), entry.get("alg")
         if algorithm not in (None, usual) and (usual, algorithm) != ("RS256", "PS256"):
             return None
-        return VerificationKey(str(entry["kid"]), str(algorithm or usual), public)
+        return VerificationKey(str(entry.get("kid", UNNAMED)), str(algorithm or usual), public)
     except Exception:  # noqa: BLE001 - whatever is wrong with one, the others are good
         return None

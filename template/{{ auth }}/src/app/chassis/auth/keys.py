@@ -21,7 +21,10 @@ PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey | ed25519.Ed25519Public
 PrivateKey = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey
 
 VARIABLE = "AUTH_SIGNING_KEYS"
+JWK_SET = "application/jwk-set+json"
 SMALLEST_RSA = 2048
+UNNAMED = ""
+"""The id of the key that is meant where a token names none: an issuer's only one."""
 PEM = re.compile(r"-----BEGIN ([A-Z ]+)-----.+?-----END \1-----", re.DOTALL)
 THUMBPRINT_MEMBERS = ("crv", "e", "kty", "n", "x", "y")
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384"}

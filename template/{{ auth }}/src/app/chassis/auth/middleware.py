@@ -8,16 +8,20 @@ from app.chassis.auth.errors import InvalidToken
 from app.chassis.auth.principal import Principal, acting_for
 from app.chassis.auth.rules import REFUSAL
 from app.chassis.errors import NotFound, Problem
+from app.chassis.health import is_probe
 
 SCHEME = "bearer"
-EXEMPT = "/health/"
+OWN_ROUTES = frozenset(
+    {"/v1/users", "/v1/tokens", "/v1/token-revocations", "/.well-known/jwks.json"}
+)
 
 
 class Authentication:
     """Recognises the caller; whether the route needs one is the access table's concern.
 
-    So a token that has expired does not keep its holder from the public routes. Probes ask nobody
-    who they are: that would be a query for each of them.
+    So a token that has expired does not keep its holder from the public routes. Probes, and those
+    who are about to get or revoke a token, are not asked who they are: that may be a query, and
+    nothing depends on it.
     """
 
     def __init__(self, app: ASGIApp, authenticator: Authenticator) -> None:
@@ -25,7 +29,7 @@ class Authentication:
         self.authenticator = authenticator
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(EXEMPT):
+        if is_probe(scope) or scope["path"] in OWN_ROUTES:
             await self.app(scope, receive, send)
             return
         principal = await self._recognise(scope)
@@ -62,11 +66,6 @@ def bearer_token(given: list[bytes]) -> str | None:
     if not token.isascii() or not token or " " in token:
         raise InvalidToken
     return token
-
-
-OWN_ROUTES = frozenset(
-    {"/v1/users", "/v1/tokens", "/v1/token-revocations", "/.well-known/jwks.json"}
-)
 
 
 class IssuedElsewhere:

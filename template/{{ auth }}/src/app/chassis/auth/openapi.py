@@ -3,9 +3,11 @@
 from typing import Any
 
 from app.access import ACCESS
+from app.chassis.auth.keys import JWK_SET
 from app.chassis.auth.middleware import OWN_ROUTES
 from app.chassis.auth.rules import Rule, check_complete, scopes_of
 from app.chassis.auth.settings import AuthSettings
+from app.chassis.http import JSON
 from app.chassis.middleware.media_types import FORM
 from app.chassis.openapi import PROBLEMS, Node, add_problem, operations
 
@@ -101,5 +103,7 @@ def _describe_accounts(paths: Node) -> None:
     add_problem(paths["/v1/tokens"]["post"], 401, "The refresh token cannot be used.")
     add_problem(paths["/v1/tokens"]["post"], 429, "Too many attempts to sign in failed.")
     paths["/v1/token-revocations"]["post"]["responses"]["200"].pop("content", None)
+    content = paths["/.well-known/jwks.json"]["get"]["responses"]["200"]["content"]
+    content[JWK_SET] = content.pop(JSON)
     # Nothing that a stranger registers can be looked up, or the answer would tell known addresses.
     paths["/v1/users"]["post"]["responses"]["201"].pop("headers", None)

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import unicodedata
 from base64 import b64encode
 
 import bcrypt
@@ -16,6 +17,8 @@ MOST_WAITING = 100
 LONGEST_PASSWORD = 128
 # What comes behind tells no password that is allowed from one that is too long, and has a price.
 SIGNIFICANT = LONGEST_PASSWORD + 1
+MOST_COMPOSED = 4
+"""As many characters become one at most when text is composed."""
 BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{53}")
 BCRYPT_BYTES = 72
 BCRYPT_DIGEST = 31
@@ -43,7 +46,7 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Return a hash to store; it names its own salt and costs."""
         self._refuse_crowds()
-        known = password[:SIGNIFICANT]
+        known = normalized(password)
         return await to_thread.run_sync(self._hasher.hash, known, limiter=self._limiter)
 
     async def verify(self, password: str, stored: str | None) -> bool:
@@ -53,7 +56,7 @@ class Passwords:
         if found := BCRYPT.fullmatch(current):
             current, legacy = self._nobody, current
             self._legacy_nobody = _bcrypt_of_nobody(int(found[1]))
-        known = password[:SIGNIFICANT]
+        known = normalized(password)
         return await to_thread.run_sync(
             self._matches, current, legacy, known, limiter=self._limiter
         )
@@ -83,6 +86,15 @@ class Passwords:
             f",p={settings.argon2_parallelism}"
         )
         return f"$argon2id$v=19${costs}${salt}${digest}"
+
+
+def normalized(password: str) -> str:
+    """Write a password in one way, however it was typed: in NFC (NIST SP 800-63B-4, 3.1.1.2).
+
+    Of one that is too long comes as much as shows that it is.
+    """
+    # Beforehand, too: it takes the square of the length.
+    return unicodedata.normalize("NFC", password[: MOST_COMPOSED * SIGNIFICANT])[:SIGNIFICANT]
 
 
 def _matches_bcrypt(stored: str, password: str) -> bool:

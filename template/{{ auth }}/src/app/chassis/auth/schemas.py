@@ -2,13 +2,25 @@
 
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
 
+from app import about
 from app.chassis.auth.common_passwords import is_common
-from app.chassis.auth.passwords import LONGEST_PASSWORD
+from app.chassis.auth.passwords import LONGEST_PASSWORD, normalized
 from app.chassis.text import EmailAddress
 
 SHORTEST_PASSWORD = 8
+SERVICE_NAMES = frozenset(
+    {normalized(about.TITLE).lower(), about.SLUG, about.SLUG.replace("-", "")}
+)
 
 
 def _unicode(password: SecretStr) -> SecretStr:
@@ -21,7 +33,7 @@ def _unicode(password: SecretStr) -> SecretStr:
 
 
 def _of_length(password: SecretStr) -> SecretStr:
-    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+    if not SHORTEST_PASSWORD <= len(normalized(password.get_secret_value())) <= LONGEST_PASSWORD:
         raise ValueError(f"must have {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters")
     return password
 
@@ -45,13 +57,23 @@ Password = Annotated[
 class Registration(BaseModel):
     """A new user: an email address and a password of 8 to 128 characters, whichever they are.
 
-    Only the passwords that most people have are refused (NIST SP 800-63B, ASVS 5.0).
+    Only the passwords that most people have, the name of the service and the user's own address
+    are refused (NIST SP 800-63B, ASVS 5.0).
     """
 
     model_config = ConfigDict(extra="forbid")
 
     email: Email
     password: Password
+
+    @field_validator("password")
+    @classmethod
+    def _is_no_name(cls, password: SecretStr, info: ValidationInfo) -> SecretStr:
+        email = str(info.data.get("email", ""))
+        written = normalized(password.get_secret_value()).lower()
+        if written in {email, email.rpartition("@")[0], *SERVICE_NAMES}:
+            raise ValueError("must not be your email address or the name of this service")
+        return password
 
 
 class RegistrationView(BaseModel):

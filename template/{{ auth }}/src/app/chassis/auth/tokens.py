@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app import about
 from app.chassis.auth.errors import InvalidToken
-from app.chassis.auth.keys import KeyRing, KeySource, VerificationKey
+from app.chassis.auth.keys import UNNAMED, KeyRing, KeySource, VerificationKey
 from app.chassis.identifiers import new_id
 
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - a media type
@@ -58,6 +58,11 @@ class Claims(BaseModel):
     def audiences(self) -> list[str]:
         """Whom the token is meant for."""
         return [self.aud] if isinstance(self.aud, str) else self.aud
+
+
+def media_type(written: str) -> str:
+    """A media type as `typ` is compared: lower case, without `application/` (RFC 7515, 4.1.9)."""
+    return written.lower().removeprefix("application/")
 
 
 @dataclass(frozen=True)
@@ -123,10 +128,11 @@ class TokenVerifier:
             header = _JWS.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, TypeError):
             raise InvalidToken from None
-        kind, kid = header.get("typ"), header.get("kid")
-        if not isinstance(kind, str) or kind.lower().removeprefix("application/") not in self.types:
+        kind, kid = header.get("typ"), header.get("kid", UNNAMED)
+        if not isinstance(kind, str) or media_type(kind) not in self.types:
             raise InvalidToken
-        if "crit" in header or not isinstance(kid, str) or not 0 < len(kid) <= LONGEST_KID:
+        is_named = isinstance(kid, str) and (kid != UNNAMED or "kid" not in header)
+        if "crit" in header or not is_named or len(kid) > LONGEST_KID:
             raise InvalidToken
         key = await self.keys.find(kid)
         if key is None or header.get("alg") != key.algorithm:

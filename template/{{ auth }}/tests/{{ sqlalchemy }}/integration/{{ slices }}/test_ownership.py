@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncGenerator
 from contextlib import nullcontext
+from typing import Any, cast
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.orm import aliased, selectinload
+from sqlalchemy import Executable, Table, delete, func, insert, select, true, update
+from sqlalchemy.exc import InvalidRequestError
+from sqlalchemy.orm import aliased, make_transient_to_detached, selectinload
 
 from app.chassis.auth.ownership import OwnershipViolated, unconfined
 from app.chassis.auth.principal import Principal, acting_for
@@ -16,6 +18,8 @@ from app.customers.model import Customer
 from app.orders.model import Order, OrderItem
 
 pytestmark = pytest.mark.anyio
+
+TABLE = cast("Table", Customer.__table__)
 
 
 @pytest.fixture
@@ -69,6 +73,15 @@ async def test_every_way_to_read_is_confined(database: Database, caller: str) ->
         select(Customer.id).where(Customer.id.in_(select(Order.customer_id))),
         select(Order.id).join(Customer, Customer.id == Order.customer_id).where(Customer.id == key),
         select(Customer.id).union(select(Order.id)),
+        select(Customer).from_statement(select(Customer).where(Customer.id == key)),
+        select(
+            update(Customer)
+            .where(Customer.id == key)
+            .values(name="Ada")
+            .returning(Customer.id)
+            .cte()
+        ),
+        select(aliased(Customer, select(TABLE).subquery()).id),
     ]
     for acting, visible in ((owner, True), (someone() if caller == "peer" else None, False)):
         with acting_for(acting):
@@ -92,6 +105,58 @@ async def test_every_way_to_write_in_bulk_is_confined(database: Database) -> Non
         async with database.reading() as session:
             row = await session.get_one(Customer, key)
             assert row.name == "Ada"
+
+
+NAMING_TABLES: list[Executable] = [
+    select(TABLE),
+    select(TABLE.c.id),
+    select(TABLE.alias().c.id),
+    select(func.count()).select_from(TABLE),
+    select(Order.id, TABLE.c.name),
+    select(Order.id).select_from(TABLE),
+    select(Order.id).join(TABLE, true()),
+    select(Order.id).where(Order.customer_id.in_(select(TABLE.c.id))),
+    select(Customer).from_statement(select(TABLE)),
+    update(TABLE).values(name="Eve"),
+    delete(TABLE),
+    insert(TABLE).values(name="Ada"),
+    insert(OrderItem).from_select(["sku"], select(TABLE.c.name)),
+]
+
+
+@pytest.mark.parametrize("statement", NAMING_TABLES, ids=range(len(NAMING_TABLES)))
+async def test_a_statement_that_names_the_table_is_refused(
+    database: Database, statement: Executable
+) -> None:
+    async with database.reading() as session:
+        with acting_for(someone()), pytest.raises(OwnershipViolated):
+            await session.execute(statement)
+
+
+async def test_the_service_itself_and_admins_may_name_tables(database: Database) -> None:
+    key = await stored(database, someone())
+    for principal, context in ((someone("admin"), nullcontext()), (None, unconfined())):
+        with acting_for(principal), context:
+            async with database.reading() as session:
+                assert await session.scalar(select(TABLE.c.name).where(TABLE.c.id == key)) == "Ada"
+
+
+async def test_what_is_loaded_later_is_confined_as_well(database: Database) -> None:
+    owner = someone()
+    key = await stored(database, owner)
+    with unconfined():
+        async with database.transaction() as session:
+            nobodys = customer()
+            session.add(nobodys)
+    cases = [(key, owner, True), (key, someone(), False), (nobodys.id, None, False)]
+    for id_, caller, is_visible in cases:
+        made_up = Customer(id=id_)
+        make_transient_to_detached(made_up)
+        async with database.reading() as session:
+            session.add(made_up)
+            expected: Any = nullcontext() if is_visible else pytest.raises(InvalidRequestError)
+            with acting_for(caller), expected:
+                await session.refresh(made_up)
 
 
 async def test_alternating_callers_never_see_each_others_rows(database: Database) -> None:

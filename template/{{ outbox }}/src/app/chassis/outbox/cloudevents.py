@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import cast
+from typing import TypeVar, cast
 from urllib.parse import quote, unquote
 
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
 from app.chassis.outbox.broker import Message
@@ -17,9 +18,13 @@ JSON = "application/json"
 TRACE_HEADERS = ("traceparent", "x-request-id")
 # What the specification leaves unescaped in a header: visible ASCII without `"` and `%`.
 _SAFE = "!#$&'()*+,/:;<=>?@[\\]^`{|}"
+_LEAP_SECOND = re.compile(r"(T\d\d:\d\d):60(\.\d+)?")
 _PLAIN = re.compile(r"[!#$&-~]*")
 _TYPE = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 LONGEST_TYPE = 128
+
+Data = TypeVar("Data", bound=BaseModel)
+DataModel = type[Data]
 
 
 class Malformed(Exception):
@@ -37,6 +42,13 @@ class ReceivedEvent:
     time: datetime
     data: dict[str, object]
     trace: Mapping[str, str]
+
+    def data_as(self, model: DataModel[Data]) -> Data:
+        """Read the data as a model; raises `Malformed`, as nothing mends it by trying again."""
+        try:
+            return model.model_validate(self.data)
+        except ValidationError as error:
+            raise Malformed(complaints(error)) from None
 
 
 def headers_of(
@@ -92,7 +104,7 @@ def read(message: Message) -> ReceivedEvent:
     """Read an event; raises `Malformed`. Attributes and members that are not known are ignored."""
     headers = message.headers
     try:
-        time = datetime.fromisoformat(headers.get("ce-time", "1970-01-01T00:00:00Z"))
+        time = _time(headers.get("ce-time", "1970-01-01T00:00:00Z"))
         data: object = from_json(message.body)
     except ValueError as error:
         raise Malformed(str(error)) from None
@@ -107,6 +119,17 @@ def read(message: Message) -> ReceivedEvent:
         data=cast("dict[str, object]", data),
         trace=trace_of(headers),
     )
+
+
+def _time(written: str) -> datetime:
+    """Read a time in whichever way RFC 3339 writes it; a leap second is the last instant before."""
+    return datetime.fromisoformat(_LEAP_SECOND.sub(r"\1:59.999999", written.upper()))
+
+
+def complaints(error: ValidationError) -> str:
+    """What is not valid, without the values themselves."""
+    entries = error.errors(include_url=False, include_context=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in entries)
 
 
 def escaped(value: str) -> str:

@@ -1,10 +1,12 @@
 """`redrive`: gives dead events and dead letters another set of attempts."""
 
 import asyncio
+import signal
 from typing import LiteralString
 
 import structlog
 
+from app import stopping
 from app.chassis.database import DatabaseSettings
 from app.chassis.database.connection import PatientConnection
 from app.chassis.outbox.store import connect
@@ -24,6 +26,10 @@ WHERE (consumer, message_id) IN (
     ORDER BY consumer COLLATE "C", message_id COLLATE "C" LIMIT %s
 ) RETURNING consumer, message_id
 """
+LEFT: LiteralString = """
+SELECT (SELECT count(*) FROM outbox WHERE status = 'dead') AS events,
+    (SELECT count(*) FROM inbox_failures WHERE status = 'dead') AS letters
+"""
 BATCH = 1000
 
 log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
@@ -32,7 +38,10 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 def redrive(service: Service) -> None:
     """Let the relay and the worker try again what they had given up.
 
+    Told to stop it ends after the batch that it is at, and says what is left.
+
     Raises:
+        SystemExit: it was told to stop, and something is left.
         psycopg.OperationalError: the database could not be reached, or did not answer in time.
     """
     name = f"{service.core.service_name}-redrive"
@@ -40,16 +49,30 @@ def redrive(service: Service) -> None:
 
 
 async def _redrive(settings: DatabaseSettings, name: str) -> None:
+    told: list[int] = []
+    loop = asyncio.get_running_loop()
+    for signum in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(signum, told.append, signum)
+    stopping.leave_if_told()
     async with await connect(settings, name) as connection:
-        events = await _all(connection, OUTBOX, 0)
-        letters = await _all(connection, INBOX, "", "")
+        events = await _all(connection, told, OUTBOX, 0)
+        letters = await _all(connection, told, INBOX, "", "")
+        left = await (await connection.execute(LEFT)).fetchone() if told else None
+    if left and any(left):
+        counts = {"events": events, "letters": letters}
+        log.warning("redrive_interrupted", **counts, events_left=left[0], letters_left=left[1])
+        stopping.leave(told[0], None)
     log.info("redriven", events=events, letters=letters)
 
 
-async def _all(connection: PatientConnection, statement: LiteralString, *after: object) -> int:
+async def _all(
+    connection: PatientConnection, told: list[int], statement: LiteralString, *after: object
+) -> int:
     """Run a statement batch by batch, each its own transaction, and come by each row once."""
     done = 0
-    while rows := await (await connection.execute(statement, [*after, BATCH])).fetchall():
+    while not told and (
+        rows := await (await connection.execute(statement, [*after, BATCH])).fetchall()
+    ):
         done += len(rows)
         after = max(rows)
     return done

@@ -19,7 +19,12 @@ import structlog
 
 from app import about
 from app.chassis.database import DatabaseSettings
-from app.chassis.database.connection import KEEPALIVE, PatientConnection, arguments_of
+from app.chassis.database.connection import (
+    KEEPALIVE,
+    PatientConnection,
+    arguments_of,
+    options_of,
+)
 from app.chassis.identifiers import new_id
 from app.chassis.outbox.backoff import pause
 from app.chassis.outbox.settings import OutboxSettings
@@ -200,12 +205,11 @@ class Refusal:
 
 async def connect(settings: DatabaseSettings, name: str) -> PatientConnection:
     """Open a connection of the relay's own; the address is read as for all others."""
-    milliseconds = int(settings.statement_timeout.total_seconds() * 1000)
-    options = {**SESSION, "statement_timeout": str(milliseconds)}
+    session = {**SESSION, "statement_timeout": settings.statement_timeout}
     own = {
         "application_name": name,
         "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
-        "options": " ".join(f"-c {key}={value}" for key, value in options.items()),
+        "options": options_of(settings.sqlalchemy_url, session),
         **KEEPALIVE,
     }
     address = arguments_of(settings.sqlalchemy_url)

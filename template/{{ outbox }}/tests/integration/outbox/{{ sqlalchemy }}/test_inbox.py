@@ -74,6 +74,10 @@ async def raises_what_is_no_text(_: "Recorder") -> None:
     raise RuntimeError("\ud800")
 
 
+async def reads_what_is_not_the_messages(_: "Recorder") -> None:
+    Thing.model_validate({"number": "a secret"})
+
+
 async def is_refused_by_another_service(_: "Recorder") -> None:
     raise ConnectionRefusedError("the bank is closed")
 
@@ -84,6 +88,7 @@ CARELESS: dict[Callable[[Any], Awaitable[None]], str] = {
     cancels_itself: "RuntimeError: the handler, or what it waited for, was cancelled",
     raises_what_cannot_be_read: "UnreadableError",
     raises_what_is_no_text: r"RuntimeError: \ud800",
+    reads_what_is_not_the_messages: "RuntimeError: not valid: number: Input should be a valid",
     is_refused_by_another_service: "ConnectionRefusedError: the bank is closed",
 }
 
@@ -102,7 +107,7 @@ class Recorder:
 
     async def handle(self, event: ReceivedEvent) -> None:
         self.attempts += 1
-        thing = Thing.model_validate(event.data)
+        thing = event.data_as(Thing)
         await self.database.session.execute(
             text("INSERT INTO numbers VALUES (:number)"), {"number": thing.number}
         )
@@ -319,6 +324,7 @@ async def test_whatever_a_handler_does_is_a_failure_with_its_reason_and_no_half_
         await send("b", 2)
         await eventually(lambda: effects(sql) == [2])
     assert failures(sql)[0][3].startswith(CARELESS[careless])
+    assert "a secret" not in failures(sql)[0][3]
     assert recorder.attempts == 3
 
 

@@ -1,7 +1,8 @@
 """Whatever fails under the relay and the worker, and whenever: each event has its effect once."""
 
+import signal
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 
 from tests.kit.faults import proxied
 from tests.kit.locks import locked, waiting_for_locks
@@ -15,7 +16,8 @@ from tests.kit.outages import (
     Rig,
 )
 from tests.kit.outbox import Sql, insert_events, statuses
-from tests.kit.processes import ServiceProcess, run_command
+from tests.kit.processes import ServiceProcess, run_command, run_process
+from tests.kit.signals import minds, needs_proc
 from tests.kit.waiting import eventually
 
 Start = Callable[..., AbstractContextManager[ServiceProcess]]
@@ -60,14 +62,18 @@ def test_a_worker_that_dies_in_the_middle_of_a_handler_leaves_the_event_to_other
             assert recorder.terminate() == 0
 
 
-def test_redrive_reaches_all_that_is_dead_however_much(
-    sql: Sql, outbox_environment: dict[str, str]
-) -> None:
+def bury_events(sql: Sql) -> None:
     sql.execute(
         "INSERT INTO outbox (id, aggregatetype, aggregateid, type, payload, status)"
         " SELECT gen_random_uuid(), 'thing', n::text, 'thing.happened', '{}', 'dead'"
         " FROM generate_series(1, 2500) AS n"
     )
+
+
+def test_redrive_reaches_all_that_is_dead_however_much(
+    sql: Sql, outbox_environment: dict[str, str]
+) -> None:
+    bury_events(sql)
     sql.execute(
         "INSERT INTO inbox_failures"
         " (consumer, message_id, type, headers, body, reason, status, trace, next_attempt_at)"
@@ -79,6 +85,30 @@ def test_redrive_reaches_all_that_is_dead_however_much(
     for table in ("outbox", "inbox_failures"):
         left = f"SELECT count(*) FROM {table} WHERE status = 'dead'"
         assert sql.execute(left).fetchone() == (0,)
+
+
+def test_redrive_that_is_told_to_stop_says_what_is_left(
+    sql: Sql, outbox_environment: dict[str, str], outbox_database_url: str
+) -> None:
+    bury_events(sql)
+    with ExitStack() as stack:
+        with locked(outbox_database_url, "outbox"):
+            redrive = stack.enter_context(run_process("redrive", outbox_environment))
+            eventually(lambda: waiting_for_locks(sql))
+            redrive.process.send_signal(signal.SIGTERM)
+        assert redrive.process.wait(10) == 128 + signal.SIGTERM
+        (line,) = redrive.lines()
+    assert line["event"] == "redrive_interrupted"
+    assert (line["events"], line["events_left"]) == (1000, 1500)
+
+
+@needs_proc
+def test_redrive_that_is_told_to_stop_before_it_begins_is_not_taken_for_done(
+    outbox_environment: dict[str, str],
+) -> None:
+    with run_process("redrive", outbox_environment, forked=False) as redrive:
+        eventually(lambda: minds(redrive, signal.SIGTERM))
+        assert redrive.terminate(10) == 128 + signal.SIGTERM
 
 
 def test_redrive_gives_a_silent_database_up(outbox_environment: dict[str, str]) -> None:

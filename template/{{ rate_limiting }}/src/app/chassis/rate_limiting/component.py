@@ -4,6 +4,7 @@ from redis.asyncio import Redis
 
 from app.chassis.rate_limiting.callers import Callers
 from app.chassis.rate_limiting.failover import FailoverLimiter
+from app.chassis.rate_limiting.headers import NAMES
 from app.chassis.rate_limiting.local import LocalLimiter
 from app.chassis.rate_limiting.middleware import RateLimiting
 from app.chassis.rate_limiting.policy import Limiter
@@ -21,6 +22,7 @@ def add_rate_limiting(service: Service) -> None:
     callers = Callers(service)
     limiter = _limiter(service, settings)
     service.add_middleware(lambda app: RateLimiting(app, limiter, callers))
+    service.response_headers |= NAMES
 
 
 def _limiter(service: Service, settings: RateLimitSettings) -> Limiter:

@@ -9,6 +9,15 @@ import math
 from app.chassis.asgi import Header
 from app.chassis.rate_limiting.policy import Verdict
 
+NAMES = frozenset(
+    {
+        "RateLimit",
+        "RateLimit-Policy",
+        "X-RateLimit-Limit",
+        "X-RateLimit-Remaining",
+        "X-RateLimit-Reset",
+    }
+)
 QUOTA, WINDOW, REMAINING, WAIT = "q", "w", "r", "t"
 
 

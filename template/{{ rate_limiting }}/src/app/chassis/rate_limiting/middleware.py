@@ -1,16 +1,15 @@
 """Counts every request before the routes see it, and tells the caller what is left."""
 
 from app.chassis.asgi import ASGIApp, Message, Receive, Scope, Send
+from app.chassis.health import is_probe
 from app.chassis.rate_limiting.callers import Callers
 from app.chassis.rate_limiting.errors import QuotaExceeded
 from app.chassis.rate_limiting.headers import quota_headers
 from app.chassis.rate_limiting.policy import Limiter
 
-EXEMPT = ("/health/", "/metrics")
-
 
 class RateLimiting:
-    """Refuses requests beyond the caller's quota. Probes and scrapes are not counted."""
+    """Refuses requests beyond the caller's quota. Probes are not counted."""
 
     def __init__(self, app: ASGIApp, limiter: Limiter, callers: Callers) -> None:
         self.app = app
@@ -18,7 +17,7 @@ class RateLimiting:
         self.callers = callers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["path"].startswith(EXEMPT):
+        if is_probe(scope):
             await self.app(scope, receive, send)
             return
         verdict = await self.limiter.take(*self.callers.of(scope))

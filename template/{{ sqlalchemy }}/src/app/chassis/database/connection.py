@@ -10,6 +10,7 @@ import math
 import select
 import socket
 import threading
+from collections.abc import Mapping
 from contextvars import Context
 from datetime import timedelta
 from typing import Any, cast
@@ -101,6 +102,19 @@ def arguments_of(url: URL) -> dict[str, Any]:
     """What libpq is given for an address, whoever connects to it."""
     _, arguments = PGDialect_psycopg().create_connect_args(url)  # pyright: ignore[reportUnknownMemberType] - not annotated
     return arguments
+
+
+def options_of(url: URL, session: Mapping[str, str | timedelta]) -> str:
+    """The `options` of a connection: what the address sets, and `session`, which wins.
+
+    A length of time is given in milliseconds, and never as 0, which PostgreSQL takes for no limit.
+    """
+    own = (f"-c {name}={_setting(value)}" for name, value in session.items())
+    return " ".join([*url.normalized_query.get("options", ()), *own])
+
+
+def _setting(value: str | timedelta) -> str:
+    return value if isinstance(value, str) else str(math.ceil(value / timedelta(milliseconds=1)))
 
 
 def replace_ended(_dbapi: object, entry: ConnectionPoolEntry, _pooled: object) -> None:

@@ -7,9 +7,10 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast
 
 import psycopg
+import structlog
 from psycopg.conninfo import make_conninfo
 from pydantic import Field, PostgresDsn, SecretStr, TypeAdapter, field_validator
 from pydantic_settings import SettingsConfigDict
@@ -22,14 +23,24 @@ from app.chassis.database.connection import (
     KEEPALIVE,
     PatientConnection,
     arguments_of,
+    options_of,
     replace_ended,
 )
 from app.chassis.database.failures import commit, take_for_lost, translated
 from app.chassis.health import Check
 from app.chassis.service import Service
-from app.chassis.settings import SHORT, Duration, PositiveDuration, Settings
+from app.chassis.settings import SHORT, Duration, Settings
 
 AfterCommit = Callable[[], Awaitable[None] | None]
+
+Isolation = Literal["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+LEVELS: tuple[Isolation, ...] = ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+"""What transactions promise of each other, the least first."""
+
+Limit = Annotated[Duration, Field(ge=timedelta(milliseconds=1)), SHORT]
+"""A limit that PostgreSQL counts in milliseconds: 0 would be none at all."""
+
+log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class DatabaseSettings(Settings):
@@ -44,12 +55,12 @@ class DatabaseSettings(Settings):
     pool_timeout: Duration = timedelta(seconds=2)
     pool_recycle: Duration = timedelta(hours=1)
     connect_timeout: Duration = timedelta(seconds=2)
-    statement_timeout: Annotated[PositiveDuration, SHORT] = timedelta(seconds=5)
-    lock_timeout: Annotated[Duration, SHORT] = timedelta(seconds=2)
-    idle_transaction_timeout: Annotated[Duration, SHORT] = timedelta(seconds=10)
+    statement_timeout: Limit = timedelta(seconds=5)
+    lock_timeout: Limit = timedelta(seconds=2)
+    idle_transaction_timeout: Limit = timedelta(seconds=10)
     transaction_attempts: int = Field(default=3, ge=1, le=10)
-    migration_lock_timeout: Annotated[Duration, SHORT] = timedelta(seconds=5)
-    migration_statement_timeout: Annotated[PositiveDuration, SHORT] = timedelta(minutes=10)
+    migration_lock_timeout: Limit = timedelta(seconds=5)
+    migration_statement_timeout: Limit = timedelta(minutes=10)
 
     @field_validator("url", "migration_url")
     @classmethod
@@ -95,6 +106,7 @@ class UnitOfWork:
 
     session: AsyncSession
     writes: bool
+    isolation: Isolation = LEVELS[0]
     over: bool = False
     after_commit: list[AfterCommit] = field(default_factory=list[AfterCommit])
 
@@ -127,7 +139,10 @@ class Database:
         return self._work.session
 
     def after_commit(self, callback: AfterCommit) -> None:
-        """Call `callback` once the transaction has committed, and never if it does not."""
+        """Call `callback` once the transaction has committed, and never if it does not.
+
+        What it raises is logged: nothing undoes the commit, and the request has succeeded.
+        """
         self._work.after_commit.append(callback)
 
     @property
@@ -144,26 +159,29 @@ class Database:
         return None if work is None or work.over else work
 
     @asynccontextmanager
-    async def transaction(self, isolation: str | None = None) -> AsyncGenerator[AsyncSession]:
+    async def transaction(self, isolation: Isolation | None = None) -> AsyncGenerator[AsyncSession]:
         """Commit what the block does, or nothing of it; a block inside joins the outer one.
 
         Raises:
             Unavailable: the database or a free connection could not be reached.
             Conflict: a unique or foreign key was violated.
+            RuntimeError: it would join a transaction that promises less than `isolation`.
         """
         work = self._joinable
         if work is not None and work.writes:
+            if isolation and LEVELS.index(isolation) > LEVELS.index(work.isolation):
+                raise RuntimeError(f"a {isolation} transaction cannot join a {work.isolation} one")
             yield work.session
             return
         engine = (
             self.engine.execution_options(isolation_level=isolation) if isolation else self.engine
         )
         async with self._unit_of_work(engine, writes=True) as work:
+            work.isolation = isolation or work.isolation
             yield work.session
             await work.session.run_sync(commit)
         for callback in work.after_commit:
-            if (pending := callback()) is not None:
-                await pending
+            await _call(callback)
 
     @asynccontextmanager
     async def savepoint(self) -> AsyncGenerator[None]:
@@ -206,6 +224,14 @@ class Database:
     async def ping(self) -> None:
         """Raise unless the database answers."""
         await _ask(self.engine)
+
+
+async def _call(callback: AfterCommit) -> None:
+    try:
+        if (pending := callback()) is not None:
+            await pending
+    except Exception:
+        log.exception("after_commit_failed")
 
 
 async def _ask(engine: AsyncEngine) -> None:
@@ -266,18 +292,16 @@ def create_engine(settings: DatabaseSettings, application_name: str) -> AsyncEng
 
 
 def _connect_args(settings: DatabaseSettings, application_name: str) -> dict[str, Any]:
-    timeouts = {
+    session = {
         "statement_timeout": settings.statement_timeout,
         "lock_timeout": settings.lock_timeout,
         "idle_in_transaction_session_timeout": settings.idle_transaction_timeout,
+        "timezone": "UTC",
     }
-    options = [
-        f"-c {name}={math.ceil(value.total_seconds() * 1000)}" for name, value in timeouts.items()
-    ]
     return {
         "application_name": application_name,
         "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
-        "options": " ".join([*options, "-c timezone=UTC"]),
+        "options": options_of(settings.sqlalchemy_url, session),
         "async_creator_fn": functools.partial(PatientConnection.opened, settings.patience),
         **KEEPALIVE,
     }

@@ -15,7 +15,7 @@ from alembic.util import to_tuple
 from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
 
 from app import about
-from app.chassis.database.connection import KEEPALIVE, PatientSyncConnection
+from app.chassis.database.connection import KEEPALIVE, PatientSyncConnection, options_of
 from app.chassis.database.engine import DatabaseSettings
 
 LOCATION = Path(__file__).parents[4] / "migrations"
@@ -31,16 +31,20 @@ def migrate(settings: DatabaseSettings) -> None:
     """Apply every branch's migrations.
 
     Each statement gives up after `DATABASE_MIGRATION_LOCK_TIMEOUT` rather than queue up behind a
-    lock with the service's traffic behind it; run it again then.
+    lock with the service's traffic behind it; run it again then. A branch that a newer release has
+    migrated stays as it is.
     """
     engine = migration_engine(settings)
     try:
         with engine.connect() as connection, _only_one(engine):
             script = ScriptDirectory.from_config(_config(connection))
-            if not _set_aside_unknown(connection, script):
-                command.upgrade(_config(connection), "heads")
-                with engine.begin() as another:
-                    _keep_implied(another, script)
+            newer = _set_aside_unknown(connection, script)
+            command.upgrade(_config(connection), "heads")
+            with engine.begin() as another:
+                _have_tables(another)
+                _keep_implied(another, script)
+                _remove(another, _stand_ins(script, newer))
+                _move(another, ASIDE, VERSIONS, newer)
     finally:
         engine.dispose()
     log.info("migrated")
@@ -53,17 +57,16 @@ def has_model(name: str | None, type_: str, _parents: object) -> bool:
 
 def migration_engine(settings: DatabaseSettings) -> Engine:
     """An engine for schema changes, with their own timeouts."""
-    timeouts = {
+    session = {
         "lock_timeout": settings.migration_lock_timeout,
         "statement_timeout": settings.migration_statement_timeout,
         "idle_in_transaction_session_timeout": settings.idle_transaction_timeout,
     }
-    options = [f"-c {name}={int(value.total_seconds() * 1000)}" for name, value in timeouts.items()]
     engine = create_engine(
         settings.sqlalchemy_migration_url,
         hide_parameters=True,
         connect_args={
-            "options": " ".join(options),
+            "options": options_of(settings.sqlalchemy_migration_url, session),
             "connect_timeout": max(1, round(settings.connect_timeout.total_seconds())),
             **KEEPALIVE,
         },
@@ -99,32 +102,42 @@ def _only_one(engine: Engine) -> Generator[None]:
         yield
 
 
-def _set_aside_unknown(connection: Connection, script: ScriptDirectory) -> bool:
-    """Make the version table readable to this release; return whether the schema is newer than it.
+def _set_aside_unknown(connection: Connection, script: ScriptDirectory) -> set[str]:
+    """Make the version table readable to this release; return what a newer one has applied.
 
     A pattern that was switched off leaves its tables, and its branch's version is kept aside until
     the pattern returns. A version of a known branch that this release does not know comes from a
-    newer release: after a rollback its schema stays.
+    newer release: after a rollback its schema stays, and while the other branches are migrated all
+    that this release knows of that one counts as applied.
     """
     known = {revision.revision for revision in script.walk_revisions()}
     branches = {_branch(revision) for revision in known}
     with connection.begin():
         if not inspect(connection).has_table(VERSIONS):
-            return False
-        applied = _applied(connection)
-        newer = {each for each in applied - known if _branch(each) in branches}
-        if newer:
-            log.warning("schema_is_newer_than_this_release", revisions=sorted(newer))
-            return True
+            return set()
+        _have_tables(connection)
         _move(connection, ASIDE, VERSIONS, known)
-        if applied - known:
-            _move(connection, VERSIONS, ASIDE, applied - known)
+        if unknown := _versions(connection, VERSIONS) - known:
+            _move(connection, VERSIONS, ASIDE, unknown)
             _move(connection, IMPLIED, VERSIONS, known)
-        connection.execute(
-            text("DELETE FROM alembic_version WHERE version_num = ANY(:implied)"),
-            {"implied": sorted(_implied(script, _applied(connection)))},
-        )
-        return False
+            _move(connection, IMPLIED, ASIDE, _versions(connection, IMPLIED))
+        newer = {each for each in _versions(connection, ASIDE) if _branch(each) in branches}
+        if newer:
+            stand_ins = _stand_ins(script, newer)
+            log.warning(
+                "schema_is_newer_than_this_release",
+                revisions=sorted(newer),
+                taken_for_applied=sorted(stand_ins),
+            )
+            _insert(connection, VERSIONS, stand_ins)
+        _remove(connection, _implied(script, _versions(connection, VERSIONS)))
+        return newer
+
+
+def _stand_ins(script: ScriptDirectory, newer: set[str]) -> set[str]:
+    """The last revisions that this release knows of the branches that are newer."""
+    branches = set(map(_branch, newer))
+    return {head for head in script.get_heads() if _branch(head) in branches}
 
 
 def _keep_implied(connection: Connection, script: ScriptDirectory) -> None:
@@ -133,19 +146,15 @@ def _keep_implied(connection: Connection, script: ScriptDirectory) -> None:
     It leaves out what another branch depends on. Were that one's pattern switched off, nothing
     would tell that its dependency is there already.
     """
-    applied = _applied(connection)
+    applied = _versions(connection, VERSIONS)
     branches, implied = set(map(_branch, applied)), _implied(script, applied)
     heads = implied - {before for each in implied for before in _before(script, each)}
-    kept = [head for head in heads if _branch(head) not in branches]
-    _have_table(connection, IMPLIED)
     connection.execute(text(f"DELETE FROM {IMPLIED}"))  # noqa: S608 - a constant
-    if kept:
-        insert = text(f"INSERT INTO {IMPLIED} VALUES (:head)")  # noqa: S608 - a constant
-        connection.execute(insert, [{"head": head} for head in sorted(kept)])
+    _insert(connection, IMPLIED, {head for head in heads if _branch(head) not in branches})
 
 
-def _applied(connection: Connection) -> set[str]:
-    return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+def _versions(connection: Connection, table: str) -> set[str]:
+    return set(connection.scalars(text(f"SELECT version_num FROM {table}")))  # noqa: S608 - a constant
 
 
 def _implied(script: ScriptDirectory, revisions: set[str]) -> set[str]:
@@ -166,8 +175,6 @@ def _before(script: ScriptDirectory, revision: str) -> set[str]:
 
 
 def _move(connection: Connection, source: str, target: str, revisions: set[str]) -> None:
-    for table in (source, target):
-        _have_table(connection, table)
     moved = text(
         f"WITH moved AS (DELETE FROM {source} WHERE version_num = ANY(:revisions)"  # noqa: S608 - constants
         f" RETURNING version_num) INSERT INTO {target}"
@@ -176,9 +183,22 @@ def _move(connection: Connection, source: str, target: str, revisions: set[str])
     connection.execute(moved, {"revisions": sorted(revisions)})
 
 
-def _have_table(connection: Connection, name: str) -> None:
+def _insert(connection: Connection, table: str, revisions: set[str]) -> None:
+    insert = text(
+        f"INSERT INTO {table} SELECT unnest(CAST(:revisions AS text[])) ON CONFLICT DO NOTHING"
+    )
+    connection.execute(insert, {"revisions": sorted(revisions)})
+
+
+def _remove(connection: Connection, revisions: set[str]) -> None:
+    delete = text(f"DELETE FROM {VERSIONS} WHERE version_num = ANY(:revisions)")  # noqa: S608 - a constant
+    connection.execute(delete, {"revisions": sorted(revisions)})
+
+
+def _have_tables(connection: Connection) -> None:
     columns = "(version_num VARCHAR(32) PRIMARY KEY)"
-    connection.execute(text(f"CREATE TABLE IF NOT EXISTS {name} {columns}"))
+    for name in (ASIDE, IMPLIED):
+        connection.execute(text(f"CREATE TABLE IF NOT EXISTS {name} {columns}"))
 
 
 def _branch(revision: str) -> str:

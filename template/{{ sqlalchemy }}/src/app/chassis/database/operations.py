@@ -65,20 +65,29 @@ def set_not_null(table: str, column: str) -> None:
 def backfill(table: str, assignment: str, where: str) -> None:
     """Update the rows `where`, some pages of the table at a time, each batch a transaction.
 
-    It goes through the table until there is none left, so `where` must exclude what is done.
+    It goes through the table until there is none left, so `where` must exclude what is done. A
+    partitioned table is gone through by partition, so a row must stay in its own.
     """
     with op.get_context().autocommit_block():
-        statement = f"UPDATE {table} SET {assignment} WHERE ({where})"  # noqa: S608 - constants
         if op.get_context().as_sql:
-            op.execute(statement)
+            op.execute(f"UPDATE {table} SET {assignment} WHERE ({where})")  # noqa: S608 - constants
             return
-        batch = text(f"{statement} AND ctid >= CAST(:first AS tid) AND ctid < CAST(:last AS tid)")
-        while sum(op.get_bind().execute(batch, pages).rowcount for pages in _pages(table)):
+        while sum(_backfill_one(each, table, assignment, where) for each in _parts(table)):
             pass
 
 
 def mirror_columns(table: str, old: str, new: str) -> None:
-    """Let a trigger keep two columns the same, whichever of them a release writes."""
+    """Let a trigger keep two columns the same, whichever of them a release writes.
+
+    Raises:
+        ValueError: the new column has a default. It would win over what a release writes that
+            does not know the column; the old one's serves both.
+    """
+    if not op.get_context().as_sql and _has_default(table, new):
+        raise ValueError(
+            f"{table}.{new} has a default, which would replace what is written to {old}: "
+            f"leave the default to {old} until the mirror is gone"
+        )
     op.execute(
         f"""
         CREATE OR REPLACE FUNCTION mirror_{table}_{new}() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -120,6 +129,33 @@ def _drop_constraint(name: str, table: str) -> None:
         "-- squawk-ignore ban-drop-constraint\n"
         f"ALTER TABLE {table} DROP CONSTRAINT IF EXISTS {name}"
     )
+
+
+def _has_default(table: str, column: str) -> bool:
+    query = text(
+        "SELECT 1 FROM pg_attribute WHERE attrelid = to_regclass(:table) AND attname = :column"
+        " AND (atthasdef OR attidentity <> '')"
+    )
+    return op.get_bind().scalar(query, {"table": table, "column": column}) is not None
+
+
+def _parts(table: str) -> Sequence[str]:
+    """The table, and those that hold rows of it: each counts its pages from 0."""
+    query = text(
+        "WITH RECURSIVE parts AS (SELECT CAST(:table AS regclass)::oid AS part UNION"
+        " SELECT inhrelid FROM pg_inherits JOIN parts ON inhparent = part)"
+        " SELECT part::regclass::text FROM parts"
+    )
+    return op.get_bind().scalars(query, {"table": table}).all()
+
+
+def _backfill_one(part: str, table: str, assignment: str, where: str) -> int:
+    alias = table.rpartition(".")[2]
+    batch = text(
+        f"UPDATE ONLY {part} AS {alias} SET {assignment} WHERE ({where})"  # noqa: S608 - constants
+        " AND ctid >= CAST(:first AS tid) AND ctid < CAST(:last AS tid)"
+    )
+    return sum(op.get_bind().execute(batch, pages).rowcount for pages in _pages(part))
 
 
 def _pages(table: str) -> list[dict[str, str]]:

@@ -8,7 +8,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 import structlog
 
-from app.chassis.database.engine import Database
+from app.chassis.database.engine import Database, Isolation
 from app.chassis.database.failures import is_retryable
 from app.chassis.errors import Unavailable
 
@@ -32,31 +32,35 @@ UseCase = Callable[Concatenate[Owner, P], Awaitable[R]]
 
 
 def transactional(
-    isolation: str | None = None,
+    isolation: Isolation | None = None,
 ) -> Callable[[UseCase[Owner, P, R]], UseCase[Owner, P, R]]:
     """Run the method in a transaction of `isolation` (default: READ COMMITTED).
 
     A transaction that fails for concurrency alone is run again, `DATABASE_TRANSACTION_ATTEMPTS`
     times in all; so the method must have no effect outside the database. Called inside a
-    transaction, it joins that one and leaves the running again to it.
+    transaction, it joins that one and leaves the running again to it; that must be of the same
+    isolation, or a stricter one.
     """
 
     def decorate(use_case: UseCase[Owner, P, R]) -> UseCase[Owner, P, R]:
         @functools.wraps(use_case)
         async def run(self: Owner, /, *args: P.args, **kwargs: P.kwargs) -> R:
-            if self.database.in_transaction:
-                return await use_case(self, *args, **kwargs)
-            for attempt in range(1, self.database.attempts + 1):
+            joins = self.database.in_transaction
+            attempt = 1
+            while True:
                 try:
                     async with self.database.transaction(isolation):
                         return await use_case(self, *args, **kwargs)
                 except Exception as error:
-                    if not is_retryable(error):
+                    if joins or not is_retryable(error):
                         raise
-                    log.info("transaction_retried", attempt=attempt, use_case=use_case.__qualname__)
+                    if attempt == self.database.attempts:
+                        message = "Too many requests changed the same data at once."
+                        raise Unavailable(message) from error
+                log.info("transaction_retried", attempt=attempt, use_case=use_case.__qualname__)
                 # Full jitter: whoever lost the race together should not meet again.
                 await asyncio.sleep(random.uniform(0, FIRST_PAUSE_SECONDS * 2**attempt))  # noqa: S311
-            raise Unavailable("Too many requests changed the same data at once.")
+                attempt += 1
 
         return run
 

@@ -21,7 +21,7 @@ from app.chassis.auth.sessions import Sessions
 from app.chassis.auth.settings import AuthSettings
 from app.chassis.auth.standing import Denylist
 from app.chassis.auth.throttle import Throttle
-from app.chassis.auth.tokens import AccessTokens, Claims, TokenVerifier
+from app.chassis.auth.tokens import AccessTokens, Claims, TokenVerifier, media_type
 from app.chassis.database import Database
 from app.chassis.http import ServerSettings
 from app.chassis.listing.cursor import CursorCodec, PaginationSettings
@@ -42,6 +42,8 @@ def add_auth(service: Service) -> None:
     cursors = CallersCursors(service.get(PaginationSettings).key(service.core))
     service.provide(cursors, CursorCodec)
     service.forms |= {"/v1/tokens", "/v1/token-revocations"}
+    service.request_headers.add("Authorization")
+    service.response_headers.add("WWW-Authenticate")
 
 
 def _issuer_of_its_own(service: Service, settings: AuthSettings) -> Authenticator:
@@ -86,6 +88,8 @@ def _issuer(service: Service, settings: AuthSettings) -> str:
 def _resource_server(service: Service, settings: AuthSettings, issuer: str) -> Authenticator:
     if service.core.in_production and urlsplit(issuer).scheme != "https":
         raise ConfigurationError({"AUTH_ISSUER_URL": "must be https in production"})
+    if settings.issuer is not None:
+        raise ConfigurationError({"AUTH_ISSUER": "must be empty with AUTH_ISSUER_URL"})
     from app.chassis.auth.issuer_keys import IssuerKeys  # noqa: PLC0415 - others call nobody
 
     verifier = TokenVerifier(
@@ -93,7 +97,7 @@ def _resource_server(service: Service, settings: AuthSettings, issuer: str) -> A
         issuer,
         settings.audience,
         settings.leeway,
-        frozenset(kind.lower() for kind in settings.issuer_token_types),
+        frozenset(map(media_type, settings.issuer_token_types)),
     )
     service.add_middleware(IssuedElsewhere)
     return Authenticator(verifier, _roles_as_claimed, settings.revocation_delay)

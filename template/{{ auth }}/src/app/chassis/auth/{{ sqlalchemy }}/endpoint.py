@@ -8,6 +8,7 @@ from app.chassis.auth.accounts import Accounts
 from app.chassis.auth.authenticator import Authenticator
 from app.chassis.auth.errors import InvalidToken, InvalidTokenRequest
 from app.chassis.auth.forms import Form
+from app.chassis.auth.keys import JWK_SET
 from app.chassis.auth.principal import ADMIN
 from app.chassis.auth.schemas import Registration, RegistrationView, TokenView
 from app.chassis.auth.sessions import Grant, Sessions
@@ -70,7 +71,7 @@ class TokenEndpoint:
     def jwks(self) -> Rendered:
         """Answer with the keys that the access tokens can be verified with (RFC 7517)."""
         body = json.dumps(self._access.keys.jwks()).encode()
-        return Rendered(200, {"content-type": JSON, "cache-control": CACHEABLE}, body)
+        return Rendered(200, {"content-type": JWK_SET, "cache-control": CACHEABLE}, body)
 
     async def _password(self, form: Form, address: str) -> Rendered:
         email, password = form.require("username"), form.require("password")
@@ -118,18 +119,19 @@ class RevocationEndpoint:
     async def revoke(self, body: bytes) -> Rendered:
         """Revoke an access token, or a refresh token and its session; 200 whatever it was."""
         token = Form(body).require("token")
-        if await self._revoke_access(token) or await self._sessions.end(token):
-            log.info("token_revoked")
+        user_id = await self._revoke_access(token) or await self._sessions.end(token)
+        if user_id is not None:
+            log.info("token_revoked", user_id=user_id)
         return Rendered(200, {}, b"")
 
-    async def _revoke_access(self, token: str) -> bool:
+    async def _revoke_access(self, token: str) -> str | None:
         try:
             claims = await self._verifier.verify(token)
         except InvalidToken:
-            return False
+            return None
         await self._denylist.revoke(claims)
         self._authenticator.forget()
-        return True
+        return claims.sub
 
 
 def narrowed(granted: str, wanted: str | None) -> str:

@@ -2,16 +2,18 @@
 
 A mapped class with an `owner_id` is confined: whatever is selected, counted, updated or deleted,
 directly or along a relationship, is what belongs to the caller. Admins see everything; a task
-without a caller sees nothing, unless it is `unconfined`. SQL written as text is not confined.
+without a caller sees nothing, unless it is `unconfined`. A statement that names the table instead
+of the class is refused. SQL written as text, and what is executed on a connection instead of the
+session, is not confined.
 """
 
 import functools
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Index, Text, bindparam, event
+from sqlalchemy import ColumnElement, Index, Select, Text, bindparam, event
 from sqlalchemy.orm import (
     LoaderCriteriaOption,
     MappedColumn,
@@ -23,6 +25,7 @@ from sqlalchemy.orm import (
     with_loader_criteria,
 )
 
+from app.chassis.auth.named_tables import tables_named
 from app.chassis.auth.principal import current_principal
 from app.chassis.database.model import Model
 
@@ -32,7 +35,7 @@ _unconfined: ContextVar[bool] = ContextVar("unconfined", default=False)
 
 
 class OwnershipViolated(RuntimeError):
-    """The code tried to write a row that the caller does not own: a bug, never a client's error."""
+    """The code tried to pass over the owner of a row: a bug, never a client's error."""
 
 
 def owner_column() -> MappedColumn[str | None]:
@@ -78,21 +81,33 @@ def _caller() -> str | None:
     return principal.subject if principal else None
 
 
+def _is_the_callers(owned: type[Any]) -> ColumnElement[bool]:
+    caller = bindparam("caller", callable_=_caller, type_=Text(), unique=True)
+    return getattr(owned, OWNER) == caller
+
+
 @functools.cache
 def _criterion(owned: type[Any]) -> LoaderCriteriaOption:
-    caller = bindparam("caller", callable_=_caller, type_=Text(), unique=True)
-    return with_loader_criteria(owned, getattr(owned, OWNER) == caller, include_aliases=True)
+    return with_loader_criteria(owned, _is_the_callers(owned), include_aliases=True)
 
 
 @event.listens_for(Session, "do_orm_execute")
 def _confine(state: ORMExecuteState) -> None:
-    # What is loaded along a relationship inherits the criteria of the query that it started from.
-    if state.is_column_load or state.is_relationship_load or not _is_confined():
+    if not _is_confined():
         return
-    if state.is_insert and _is_owned(state.bind_mapper):
+    mapper = state.bind_mapper
+    if state.is_insert and _is_owned(mapper):
         raise OwnershipViolated("add objects to the session: a bulk insert sets no owner")
-    owned = (mapper.class_ for mapper in Model.registry.mappers if _is_owned(mapper))
-    state.statement = state.statement.options(*map(_criterion, owned))
+    owned = [mapper for mapper in Model.registry.mappers if _is_owned(mapper)]
+    if not (state.is_column_load or state.is_relationship_load):
+        for table in tables_named(state.statement):
+            if any(table is mapper.local_table for mapper in owned):
+                raise OwnershipViolated(f"name the class, not the table {table.name}")
+    if state.is_column_load and mapper is not None and _is_owned(mapper):
+        # Criteria are not applied to what refreshes an object.
+        refreshed = cast("Select[Any]", state.statement)
+        state.statement = refreshed.where(_is_the_callers(mapper.class_))
+    state.statement = state.statement.options(*(_criterion(mapper.class_) for mapper in owned))
 
 
 @event.listens_for(Session, "before_flush")

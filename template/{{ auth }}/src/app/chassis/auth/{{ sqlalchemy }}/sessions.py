@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
+from uuid import UUID
 
 import structlog
 from sqlalchemy import func, select, update
@@ -35,6 +36,14 @@ class Grant:
     refresh_token: str
 
 
+@dataclass(frozen=True)
+class Refused:
+    """Why a refresh token cannot be used, and whose it is where that is known."""
+
+    reason: Refusal
+    user_id: str | None = None
+
+
 class Sessions:
     """Opens, continues and ends sessions.
 
@@ -55,10 +64,12 @@ class Sessions:
         """Start a session, which ends after `AUTH_REFRESH_TOKEN_TTL` whatever happens.
 
         Raises:
-            SignInFailed: the user has been deleted in the meantime.
+            SignInFailed: the user has been disabled or deleted in the meantime.
         """
-        there = select(User.id).where(User.id == user.id).with_for_update(read=True, key_share=True)
-        if await self.database.session.scalar(there) is None:
+        there = select(User.id).where(User.id == user.id, User.disabled_at.is_(None))
+        # Whoever disables the user now waits for this session, and can end it.
+        if await self.database.session.scalar(there.with_for_update(read=True)) is None:
+            log.info("sign_in_failed", user_id=str(user.id))
             raise SignInFailed
         ends = datetime.now(UTC) + self._ttl
         family = TokenFamily(id=new_id(), user_id=user.id, scope=scope, expires_at=ends)
@@ -78,30 +89,31 @@ class Sessions:
         if isinstance(outcome, Grant):
             log.info("token_refreshed", user_id=str(outcome.user.id), session=outcome.session_id)
             return outcome
-        if outcome == "reused":
-            log.warning("refresh_token_reused")
+        if outcome.reason == "reused":
+            log.warning("refresh_token_reused", user_id=outcome.user_id)
             self._ended()
-        log.info("refresh_refused", reason=outcome)
+        log.info("refresh_refused", reason=outcome.reason, user_id=outcome.user_id)
         raise RefreshRefused
 
-    async def end(self, token: str) -> bool:
-        """End the session of a refresh token; return whether there was one."""
-        if not await self._end(token):
-            return False
+    async def end(self, token: str) -> str | None:
+        """End the session of a refresh token; return the user's id, None if there was none."""
+        user_id = await self._end(token)
+        if user_id is None:
+            return None
         self._ended()
-        return True
+        return str(user_id)
 
     @transactional()
-    async def _end(self, token: str) -> bool:
+    async def _end(self, token: str) -> UUID | None:
         family = select(RefreshToken.family_id).where(RefreshToken.token_hash == _hash(token))
         ended = update(TokenFamily).where(
             TokenFamily.id.in_(family), TokenFamily.revoked_at.is_(None)
         )
-        ended = ended.values(revoked_at=func.now()).returning(TokenFamily.id)
-        return await self.database.session.scalar(ended) is not None
+        ended = ended.values(revoked_at=func.now()).returning(TokenFamily.user_id)
+        return await self.database.session.scalar(ended)
 
     @transactional()
-    async def _rotate(self, digest: bytes, narrow: Narrow, arrived: float) -> Grant | Refusal:
+    async def _rotate(self, digest: bytes, narrow: Narrow, arrived: float) -> Grant | Refused:
         """Refusals are returned, not raised: what is found out must be committed.
 
         Whoever uses a token again has been answered before, or has not waited for that: then it
@@ -111,7 +123,7 @@ class Sessions:
         locked = select(RefreshToken).where(RefreshToken.token_hash == digest).with_for_update()
         token = await session.scalar(locked)
         if token is None:
-            return "unknown"
+            return Refused("unknown")
         query = (
             select(func.clock_timestamp(), TokenFamily, User)
             .join(User, TokenFamily.user_id == User.id)
@@ -123,12 +135,12 @@ class Sessions:
         # The server looked at its clock somewhere between.
         waited = timedelta(seconds=(asked + answered) / 2 - arrived)
         if token.used_at is not None and token.used_at > now - waited:
-            return "raced"
+            return Refused("raced", str(user.id))
         if refusal := self._refusal(token, family, user):
             if refusal == "reused" and family.revoked_at is None:
                 family.revoked_at = datetime.now(UTC)
                 await session.flush()
-            return refusal
+            return Refused(refusal, str(user.id))
         grant = await self._grant(user, family, narrow(family.scope))
         used = update(RefreshToken).where(RefreshToken.token_hash == digest)
         await session.execute(used.values(used_at=func.clock_timestamp()))

@@ -19,27 +19,31 @@ class Denylist:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def standing(self, claims: Claims) -> frozenset[str]:
-        """Return the roles that the user still has.
+    async def standing(self, claims: Claims) -> frozenset[str] | None:
+        """Return the roles that the user still has; None if the token can never be good again.
+
+        That is so when it or its session was revoked, or the user removed.
 
         Raises:
-            InvalidToken: the token or its session was revoked, or the user disabled or removed.
+            InvalidToken: the user is disabled, or the token names no user and session.
         """
         denied = exists().where(
             RevokedToken.issuer == claims.iss, RevokedToken.token_id == claims.jti
         )
         query = (
-            select(User.admin)
+            select(User.admin, User.disabled_at)
             .join(TokenFamily, TokenFamily.user_id == User.id)
-            .where(User.id == _uuid(claims.sub), User.disabled_at.is_(None))
+            .where(User.id == _uuid(claims.sub))
             .where(TokenFamily.id == _uuid(claims.sid), TokenFamily.revoked_at.is_(None), ~denied)
         )
         async with self._database.reading() as session:
-            admin = await session.scalar(query)
-        if admin is None:
+            user = (await session.execute(query)).one_or_none()
+        if user is None:
+            return None
+        if user.disabled_at is not None:
             raise InvalidToken("The access token was revoked.")
         roles = frozenset(claims.roles)
-        return roles if admin else roles - {ADMIN}
+        return roles if user.admin else roles - {ADMIN}
 
     async def revoke(self, claims: Claims) -> None:
         """Refuse this access token from now on, by its issuer and id, until it has expired."""

@@ -157,7 +157,9 @@ class Inbox:
             async with asyncio.timeout(self._settings.handler_timeout.total_seconds()):
                 await running
         except ValidationError as error:
-            raise Malformed(_complaints(error)) from None
+            # Not the error itself: it quotes what is not valid.
+            told = RuntimeError(f"not valid: {cloudevents.complaints(error)}")
+            raise told.with_traceback(error.__traceback__) from None
         except asyncio.CancelledError:
             if is_wanted_to_end():
                 raise
@@ -261,12 +263,6 @@ def _is(failure: InboxFailure) -> ColumnElement[bool]:
     return and_(
         InboxFailure.consumer == failure.consumer, InboxFailure.message_id == failure.message_id
     )
-
-
-def _complaints(error: ValidationError) -> str:
-    """What is wrong with a message, without the values in it."""
-    entries = error.errors(include_url=False, include_context=False, include_input=False)
-    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in entries)
 
 
 def _tell(values: Mapping[str, Any], error: Exception) -> None:

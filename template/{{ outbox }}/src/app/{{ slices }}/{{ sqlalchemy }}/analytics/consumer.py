@@ -32,7 +32,7 @@ class OrderStatistics:
 
     def _counting(self, column: InstrumentedAttribute[int]) -> Handler:
         async def count(event: ReceivedEvent) -> None:
-            customer = OrderFacts.model_validate(event.data).customer_id
+            customer = event.data_as(OrderFacts).customer_id
             row = insert(CustomerOrders).values({"customer_id": customer, column.key: 1})
             await self._database.session.execute(
                 row.on_conflict_do_update(
