@@ -40,9 +40,9 @@ LONGEST_TURN = "1s"
 # in order, however many relays there are.
 #
 # Most of the time everything is published, and the statistics say that nothing is pending. A plan
-# that believes them reads all that is pending for each row. So this leaves no choice: the first
-# row of an aggregate is looked up by itself, and `status || ''` is no condition of an index, which
-# leaves only their places, or their ids, to find rows by.
+# that believes them reads all that is pending for each row. So this leaves no choice: what stands
+# before a row is looked up by itself, and `status || ''` is no condition of an index, which leaves
+# only their places, or their ids, to find rows by.
 CLAIM: LiteralString = """
 WITH turn AS MATERIALIZED (
     SELECT %(impatient)s OR pg_try_advisory_xact_lock(%(lock)s) AS mine
@@ -60,13 +60,13 @@ WITH turn AS MATERIALIZED (
     SELECT position FROM outbox
     WHERE ctid = ANY (ARRAY(
         SELECT place FROM waiting AS first
-        WHERE position = leader AND position = (
+        WHERE position = leader AND (
             SELECT earlier.position FROM outbox AS earlier
             WHERE earlier.aggregatetype = first.aggregatetype
                 AND earlier.aggregateid = first.aggregateid
-                AND earlier.status <> 'published'
+                AND earlier.status <> 'published' AND earlier.position < first.position
             ORDER BY earlier.position LIMIT 1
-        )
+        ) IS NULL
         ORDER BY position LIMIT %(batch)s
     )) AND status || '' = 'pending' AND available_at <= now()
     FOR UPDATE SKIP LOCKED
