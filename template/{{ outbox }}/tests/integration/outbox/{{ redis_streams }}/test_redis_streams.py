@@ -5,7 +5,7 @@
 
 import asyncio
 from collections.abc import Generator
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -171,3 +171,21 @@ async def test_a_type_that_no_handler_is_for_is_settled_and_not_handed_over(
         subscription = await broker.subscribe("recorder", topic, ["thing.else"])
         assert await subscription.fetch(1) == []
         assert members(redis, topic) == [0]
+
+
+async def test_closing_ends_though_the_client_does_not_mind_being_cancelled(
+    broker_url: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pinged = asyncio.Event()
+
+    async def ping(_: object) -> bool:
+        if not pinged.is_set():
+            pinged.set()
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(60)
+        return True
+
+    monkeypatch.setattr("redis.asyncio.Redis.ping", ping)
+    async with asyncio.timeout(10):
+        async with process(broker_url, topic):
+            await pinged.wait()

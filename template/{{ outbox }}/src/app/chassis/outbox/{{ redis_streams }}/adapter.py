@@ -56,6 +56,7 @@ class RedisBroker:
         self._process = f"{name}-{new_id()}"
         self._trim_at = 0.0
         self._up = asyncio.Event()
+        self._closing = False
         self._keeper = asyncio.create_task(self._watch())
 
     async def ready(self) -> None:
@@ -99,6 +100,8 @@ class RedisBroker:
 
     async def close(self) -> None:
         """Leave the broker."""
+        # The client may not mind being cancelled while an answer comes in.
+        self._closing = True
         self._keeper.cancel()
         await asyncio.gather(self._keeper, return_exceptions=True)
         await self._pipeline.close()
@@ -127,7 +130,7 @@ class RedisBroker:
 
     async def _watch(self) -> None:
         outage = Outage("broker")
-        while True:
+        while not self._closing:
             try:
                 await self._client.ping()
             except Exception as error:  # noqa: BLE001 - whatever it is, look again
