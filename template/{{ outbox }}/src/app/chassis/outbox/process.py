@@ -4,7 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import structlog
 from uvicorn.loops.auto import auto_loop_factory
@@ -19,7 +19,9 @@ log: structlog.stdlib.BoundLogger = structlog.stdlib.get_logger(__name__)
 
 
 class Stop:
-    """Set once the process has been asked to stop."""
+    """Set once the process has been asked to stop; `signum` says by which signal."""
+
+    signum = signal.SIGTERM
 
     def __init__(self) -> None:
         self._asked = asyncio.Event()
@@ -28,9 +30,19 @@ class Stop:
     def __bool__(self) -> bool:
         return self._asked.is_set()
 
-    def ask(self) -> None:
+    @classmethod
+    def on_signals(cls) -> Self:
+        """Have SIGTERM and SIGINT ask for it; end the process if one of them has come before."""
+        stop, loop = cls(), asyncio.get_running_loop()
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(signum, stop.ask, signum)
+        stopping.leave_if_told()
+        return stop
+
+    def ask(self, signum: signal.Signals = signal.SIGTERM) -> None:
         """Ask the process to stop."""
         if not self:
+            self.signum = signum
             self._asked.set()
             for wait in self._waits:
                 wait.reschedule(0)
@@ -95,11 +107,7 @@ def run_until_stopped(
     """Run `main` until it returns, which it does soon after SIGTERM or SIGINT."""
 
     async def run() -> None:
-        stop = Stop()
-        loop = asyncio.get_running_loop()
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(signum, stop.ask)
-        stopping.leave_if_told()
+        stop = Stop.on_signals()
         log.info("started", process=name)
         async with beating(heartbeat.file, heartbeat.timeout.total_seconds()):
             await main(stop)

@@ -1,7 +1,6 @@
 """`redrive`: gives dead events and dead letters another set of attempts."""
 
 import asyncio
-import signal
 from typing import LiteralString
 
 import structlog
@@ -9,6 +8,7 @@ import structlog
 from app import stopping
 from app.chassis.database import DatabaseSettings
 from app.chassis.database.connection import PatientConnection
+from app.chassis.outbox.process import Stop
 from app.chassis.outbox.store import connect
 from app.chassis.service import Service
 
@@ -49,28 +49,24 @@ def redrive(service: Service) -> None:
 
 
 async def _redrive(settings: DatabaseSettings, name: str) -> None:
-    told: list[int] = []
-    loop = asyncio.get_running_loop()
-    for signum in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(signum, told.append, signum)
-    stopping.leave_if_told()
+    stop = Stop.on_signals()
     async with await connect(settings, name) as connection:
-        events = await _all(connection, told, OUTBOX, 0)
-        letters = await _all(connection, told, INBOX, "", "")
-        left = await (await connection.execute(LEFT)).fetchone() if told else None
+        events = await _all(connection, stop, OUTBOX, 0)
+        letters = await _all(connection, stop, INBOX, "", "")
+        left = await (await connection.execute(LEFT)).fetchone() if stop else None
     if left and any(left):
         counts = {"events": events, "letters": letters}
         log.warning("redrive_interrupted", **counts, events_left=left[0], letters_left=left[1])
-        stopping.leave(told[0], None)
+        stopping.leave(stop.signum, None)
     log.info("redriven", events=events, letters=letters)
 
 
 async def _all(
-    connection: PatientConnection, told: list[int], statement: LiteralString, *after: object
+    connection: PatientConnection, stop: Stop, statement: LiteralString, *after: object
 ) -> int:
     """Run a statement batch by batch, each its own transaction, and come by each row once."""
     done = 0
-    while not told and (
+    while not stop and (
         rows := await (await connection.execute(statement, [*after, BATCH])).fetchall()
     ):
         done += len(rows)
